@@ -1,0 +1,69 @@
+"""The `ctxseg` command: parsing and printing only.
+
+Each command is a module here with `SUMMARY`, `add_arguments(parser)` and `run(arguments) -> exit code`. Their
+imports at module level are of the standard library alone, so that `ctxseg --help` answers at once.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+COMMANDS = ("train", "evaluate", "predict", "export", "benchmark", "list", "quickstart")
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: the words after `ctxseg`; None takes the process's own.
+
+    Returns:
+        0 on success, 1 where a command's own check failed, 2 where the input cannot be used, 130 if stopped.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    options = _parser().parse_args(arguments)
+    if options.command is None:
+        _parser().print_help()
+        return USER_ERROR
+    try:
+        return importlib.import_module(f"{__name__}.{options.command}").run(options)
+    except KeyboardInterrupt:
+        print("\nctxseg: stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `ctxseg list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError) as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"ctxseg: error: {_one_line(error)}", file=sys.stderr)
+        return USER_ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ctxseg", description="Context-aware semantic segmentation on Keras 3."
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name in COMMANDS:
+        module = importlib.import_module(f"{__name__}.{name}")
+        command = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
+        module.add_arguments(command)
+        command.add_argument(
+            "--debug",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="show the traceback of an error",
+        )
+    return parser
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,84 @@
+"""The parts that a configuration names: data set, model, training pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+
+import keras_ctxseg as ctx
+from keras_ctxseg.training.checkpoint import CheckpointError, check_num_classes
+from keras_ctxseg.training.config import ConfigError, RunConfig
+
+if TYPE_CHECKING:
+    from keras_ctxseg.data import SegmentationDataset, TrainPipeline
+
+
+def load_dataset(config: RunConfig) -> SegmentationDataset:
+    """The data set, checked against `model.num_classes` and the names of the splits."""
+    dataset = ctx.data.load(config.data.name, **config.data.options)
+    for key in ("train_split", "validation_split"):
+        split = getattr(config.data, key)
+        if split not in dataset.splits:
+            raise ConfigError(
+                f"`data.{key}`: expected one of {', '.join(dataset.splits)}. Received: {split!r}"
+            )
+    expected = config.model.num_classes
+    if expected is not None and expected != dataset.num_classes:
+        raise ConfigError(
+            f"`model.num_classes`: the data set {dataset.name} has {dataset.num_classes} classes. "
+            f"Received: {expected}"
+        )
+    return dataset
+
+
+def build_model(config: RunConfig, num_classes: int) -> keras.Model:
+    """The network in the configured precision, with the weights of `model.weights` if given."""
+    keras.utils.set_random_seed(config.training.seed)
+    with dtype_policy(config.training.precision):
+        model = ctx.models.build(config.model.name, num_classes, **config.model.options)
+    if config.model.weights is not None:
+        load_weights(model, config.model.weights)
+    return model
+
+
+def load_weights(model: keras.Model, path: str | Path) -> None:
+    """Starts `model` from another checkpoint of the same network.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or holds another network.
+    """
+    source = ctx.training.load_checkpoint(path)
+    check_num_classes(source, int(model.output["logits"].shape[-1]), path)
+    if [weight.shape for weight in source.weights] != [weight.shape for weight in model.weights]:
+        raise CheckpointError(
+            f"`model.weights`: {path} holds another network: {source.name} with "
+            f"{source.count_params():,} parameters, expected {model.name} with {model.count_params():,}"
+        )
+    model.set_weights(source.get_weights())
+
+
+def build_pipeline(config: RunConfig, dataset: SegmentationDataset) -> TrainPipeline:
+    """The stream of augmented training batches."""
+    return ctx.data.TrainPipeline(
+        dataset,
+        config.data.train_split,
+        config.augmentation.for_pipeline(config.data.image_scale),
+        batch_size=config.training.batch_size,
+        seed=config.training.seed,
+        cache=config.data.cache,
+    )
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Makes `name` Keras' global dtype policy for the duration of a `with` block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

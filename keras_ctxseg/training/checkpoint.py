@@ -1,0 +1,160 @@
+"""Checkpoints that are either whole or absent: a `.keras` file with the state of the run inside.
+
+A checkpoint is written under a temporary name in the same folder, flushed to the disk, and only then
+renamed over the previous one. A full disk or a kill at any moment leaves the previous file as it was.
+"""
+
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+
+_STATE_MEMBER = "training_state.json"
+_PARTIAL = ".partial.keras"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be written or read; the message names the file."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """How far a run is.
+
+    Args:
+        epoch: finished epochs.
+        step: optimizer steps taken, batches of the training stream consumed.
+        best_mean_iou: best validation mIoU so far; None before the first validation.
+    """
+
+    epoch: int
+    step: int
+    best_mean_iou: float | None = None
+
+
+def save_checkpoint(model: keras.Model, path: str | Path, state: TrainingState) -> None:
+    """Writes model, optimizer and `state` to `path`, atomically.
+
+    Raises:
+        CheckpointError: if the file system refuses; `path` then still holds what it held before.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}{_PARTIAL}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(partial)
+        with zipfile.ZipFile(partial, "a") as archive:
+            archive.writestr(_STATE_MEMBER, json.dumps(asdict(state)))
+        _flush(partial)
+        os.replace(partial, path)
+        _flush(path.parent)
+    except (OSError, RuntimeError) as error:  # h5py turns some failed writes into RuntimeError.
+        partial.unlink(missing_ok=True)
+        kept = (
+            f"the previous checkpoint there is kept ({path})"
+            if path.exists()
+            else "nothing was saved"
+        )
+        raise CheckpointError(f"cannot write the checkpoint {path}: {error}; {kept}") from error
+
+
+def read_state(path: str | Path) -> TrainingState:
+    """The state of the run inside a checkpoint.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or no checkpoint of a run.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return TrainingState(**json.loads(archive.read(_STATE_MEMBER)))
+    except KeyError:
+        raise CheckpointError(
+            f"{path} holds no training state: it was not written by a run"
+        ) from None
+    except (OSError, zipfile.BadZipFile, ValueError, TypeError) as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from None
+
+
+def load_checkpoint(path: str | Path, num_classes: int | None = None) -> keras.Model:
+    """The network of a checkpoint, without its optimizer.
+
+    Args:
+        path: a `.keras` file.
+        num_classes: how many classes the model must predict, where that is known from the data.
+
+    Raises:
+        CheckpointError: if the file cannot be read or predicts another number of classes.
+    """
+    import keras_ctxseg.models  # noqa: F401, registers the classes that the file names
+
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        first_line = (
+            str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        )
+        raise CheckpointError(f"cannot read the checkpoint {path}: {first_line}") from error
+    check_num_classes(model, num_classes, path)
+    return model
+
+
+def check_num_classes(model: keras.Model, num_classes: int | None, path: str | Path) -> None:
+    """Refuses a checkpoint whose classes are not those of the data.
+
+    Raises:
+        CheckpointError: if the model predicts another number of classes than `num_classes`.
+    """
+    found = int(model.output["logits"].shape[-1])
+    if num_classes is not None and found != num_classes:
+        raise CheckpointError(
+            f"`num_classes` disagrees: the checkpoint {path} predicts {found} classes, "
+            f"the data and configuration have {num_classes}"
+        )
+
+
+def restore(model: keras.Model, path: str | Path) -> TrainingState:
+    """Loads weights and optimizer of a checkpoint into a compiled model of the same configuration.
+
+    Raises:
+        CheckpointError: if the file is damaged or belongs to another network or optimizer.
+    """
+    state = read_state(path)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"cannot continue from {path}: it does not fit the configured model: {first_line}"
+        ) from error
+    # Keras only warns where the optimizer's variables do not fit, and then starts it afresh.
+    steps = int(getattr(model.optimizer, "inner_optimizer", model.optimizer).iterations)
+    if state.step > 0 and steps == 0:
+        raise CheckpointError(
+            f"cannot continue from {path}: its optimizer is another one than the configured "
+            f"{type(model.optimizer).__name__}"
+        )
+    return state
+
+
+def remove_partial_checkpoints(directory: str | Path) -> list[Path]:
+    """Deletes what a killed run left half written; returns the paths."""
+    leftovers = sorted(Path(directory).glob(f".*{_PARTIAL}"))
+    for leftover in leftovers:
+        leftover.unlink(missing_ok=True)
+    return leftovers
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

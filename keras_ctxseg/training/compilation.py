@@ -1,0 +1,132 @@
+"""What `model.compile` gets: optimizer, one loss per output, and the metrics on the main logits."""
+
+from typing import Any
+
+import keras
+
+from keras_ctxseg.losses import ClassPresenceLoss, SegmentationCrossentropy
+from keras_ctxseg.metrics import MeanIoU, PixelAccuracy
+from keras_ctxseg.training.config import TrainingConfig
+from keras_ctxseg.training.optimizers import SGD, AdamW
+from keras_ctxseg.training.schedule import PolyDecay
+
+LOSS_WEIGHTS = {"logits": 1.0, "aux_logits": 0.4, "presence_logits": 0.2}
+
+
+def default_compile(
+    model: keras.Model,
+    ignore_label: int = 255,
+    learning_rate: float = 0.01,
+    total_steps: int | None = None,
+    *,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    pixel_loss: keras.losses.Loss | None = None,
+    loss_weights: dict[str, float] | None = None,
+    jit_compile: bool = False,
+    steps_per_execution: int = 1,
+) -> dict[str, Any]:
+    """Arguments for `model.compile`: the recipe of the field's papers.
+
+    Args:
+        model: a model whose output is a dict of logits; one label map serves all its losses.
+        ignore_label: label of pixels that count neither in a loss nor in a metric.
+        learning_rate: base rate of the default optimizer.
+        total_steps: with it the default optimizer's rate decays polynomially over so many steps.
+        optimizer: replaces the default, SGD with momentum 0.9 and weight decay 1e-4.
+        pixel_loss: replaces the default cross-entropy on `logits` and `aux_logits`.
+        loss_weights: factors by output, 1.0, 0.4 and 0.2 for main, auxiliary and presence.
+        jit_compile: XLA; on CPU it is several times slower than the plain graph.
+        steps_per_execution: steps per call into the graph.
+
+    Returns:
+        Keyword arguments for `model.compile`.
+
+    Example:
+
+    >>> model.compile(**default_compile(model, ignore_label=255, total_steps=1000))
+    """
+    names = _output_names(model)
+    num_classes = int(model.output["logits"].shape[-1])
+    if optimizer is None:
+        rate = PolyDecay(learning_rate, total_steps) if total_steps else learning_rate
+        optimizer = SGD(rate, momentum=0.9, weight_decay=1e-4)
+    if pixel_loss is None:
+        pixel_loss = SegmentationCrossentropy(ignore_label=ignore_label)
+    losses = {"logits": pixel_loss, "aux_logits": pixel_loss}
+    if "presence_logits" in names:
+        losses["presence_logits"] = ClassPresenceLoss(ignore_label=ignore_label)
+    weights = {**LOSS_WEIGHTS, **(loss_weights or {})}
+    return {
+        "optimizer": optimizer,
+        "loss": {name: losses[name] for name in names},
+        "loss_weights": {name: weights[name] for name in names},
+        "metrics": {
+            "logits": [
+                MeanIoU(num_classes, ignore_label=ignore_label, name="mean_iou"),
+                PixelAccuracy(num_classes, ignore_label=ignore_label, name="pixel_accuracy"),
+            ]
+        },
+        "jit_compile": jit_compile,
+        "steps_per_execution": steps_per_execution,
+    }
+
+
+def build_optimizer(training: TrainingConfig, total_steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer that a recipe asks for, its schedule laid out over `total_steps`."""
+    rate = training.learning_rate
+    if training.schedule == "poly":
+        warmup_steps = min(training.warmup_steps, total_steps - 1)
+        rate = PolyDecay(rate, total_steps, training.poly_power, warmup_steps)
+    shared = {
+        "weight_decay": training.weight_decay,
+        "lr_multipliers": {"": training.head_lr_multiplier, "backbone": 1.0},
+        "global_clipnorm": training.clip_norm,
+        "use_ema": training.ema_momentum is not None,
+        "ema_momentum": 0.99 if training.ema_momentum is None else training.ema_momentum,
+    }
+    if training.optimizer == "adamw":
+        return AdamW(rate, beta_1=training.momentum, **shared)
+    return SGD(rate, momentum=training.momentum, **shared)
+
+
+def compile_arguments(
+    model: keras.Model, training: TrainingConfig, ignore_label: int, total_steps: int
+) -> dict[str, Any]:
+    """`default_compile` with a recipe's optimizer and losses."""
+    num_classes = int(model.output["logits"].shape[-1])
+    if training.class_weights is not None and len(training.class_weights) != num_classes:
+        raise ValueError(
+            f"`training.class_weights`: expected {num_classes} weights, one per class. "
+            f"Received: {len(training.class_weights)}"
+        )
+    return default_compile(
+        model,
+        ignore_label,
+        optimizer=build_optimizer(training, total_steps),
+        pixel_loss=SegmentationCrossentropy(
+            ignore_label=ignore_label,
+            class_weights=training.class_weights,
+            label_smoothing=training.label_smoothing,
+            top_k_fraction=training.top_k_fraction,
+        ),
+        loss_weights={
+            "aux_logits": training.auxiliary_weight,
+            "presence_logits": training.presence_weight,
+        },
+        jit_compile=training.jit_compile,
+        steps_per_execution=training.steps_per_execution,
+    )
+
+
+def _output_names(model: keras.Model) -> list[str]:
+    outputs = model.output
+    if not isinstance(outputs, dict) or "logits" not in outputs:
+        raise ValueError(
+            f"`model` must be a functional model whose output is a dict with the key 'logits'. Received: {outputs}"
+        )
+    unknown = [name for name in outputs if name not in LOSS_WEIGHTS]
+    if unknown:
+        raise ValueError(
+            f"`model` has outputs without a default loss: {unknown}. Known: {list(LOSS_WEIGHTS)}"
+        )
+    return list(outputs)

@@ -1,0 +1,225 @@
+"""The configuration of a run: what a YAML recipe may say, its types and its defaults.
+
+Imports neither Keras nor TensorFlow, so that a wrong key is reported at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from keras_ctxseg import data
+
+
+class ConfigError(ValueError):
+    """A recipe that cannot be read; the message names the file, the key and what was expected."""
+
+
+def _require(condition: bool, key: str, expected: str, value: Any) -> None:
+    if not condition:
+        raise ConfigError(f"`{key}`: expected {expected}. Received: {value!r}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network is built.
+
+    Args:
+        name: `<family>_<backbone>`, as `keras_ctxseg.models.list_models()` lists them.
+        num_classes: classes to predict; null takes the data set's count.
+        options: further arguments of `keras_ctxseg.models.build`, which checks them.
+        weights: path of a `.keras` checkpoint to start from.
+    """
+
+    name: str
+    num_classes: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+
+    def __post_init__(self):
+        if self.num_classes is not None:
+            _require(self.num_classes >= 2, "model.num_classes", "at least 2", self.num_classes)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images and labels are read.
+
+    Args:
+        name: `context_scenes`, `folder`, ... as `keras_ctxseg.data.list_datasets()` lists them.
+        options: arguments of that data set (`root` of a folder), which checks them.
+        train_split, validation_split: names of splits.
+        image_scale: every image is resized by this factor before anything else, in training,
+            evaluation and prediction. Scores still count at the label map's own size.
+        cache: keep decoded, resized images in memory: true, false, or `auto`: up to 1 GiB.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    train_split: str = "train"
+    validation_split: str = "val"
+    image_scale: float = 1.0
+    cache: Literal["auto"] | bool = "auto"
+
+    def __post_init__(self):
+        _require(0 < self.image_scale <= 4, "data.image_scale", "0 < scale <= 4", self.image_scale)
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """Random changes of the training images: the fields of `keras_ctxseg.data.AugmentationConfig`.
+
+    That one's `image_scale` is missing here: it is `data.image_scale`, as evaluation needs it too.
+    """
+
+    crop_size: tuple[int, int] = (513, 513)
+    scale_range: tuple[float, float] = (0.5, 2.0)
+    flip: bool = True
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    pad_value: tuple[float, float, float] = (123.675, 116.28, 103.53)
+
+    def __post_init__(self):
+        self.for_pipeline(image_scale=1.0)  # It checks the ranges.
+
+    def for_pipeline(self, image_scale: float) -> data.AugmentationConfig:
+        """What `TrainPipeline` takes."""
+        return data.AugmentationConfig(image_scale=image_scale, **vars(self))
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the network is optimised.
+
+    Args:
+        batch_size: images per step, over all replicas.
+        epochs: passes over the training split.
+        steps: optimizer steps in all; overrides `epochs` where given.
+        steps_per_epoch: steps between two turns of logging and saving; null is one pass over the split.
+        optimizer, momentum, weight_decay: `sgd` couples the decay (L2), `adamw` does not; both spare
+            batch normalisation and biases. `momentum` is Adam's first moment.
+        learning_rate, schedule, poly_power, warmup_steps: rate of step k, see `PolyDecay`.
+        head_lr_multiplier: factor of the rate for all layers outside the backbone.
+        ema_momentum: decay of the averaged weights that are evaluated and kept as best, or null.
+        precision: Keras' dtype policy.
+        clip_norm: bound of the gradients' global norm, or null.
+        label_smoothing, class_weights, top_k_fraction: of the cross-entropy.
+        auxiliary_weight, presence_weight: factors of the losses beside the main one, where a model has them.
+        seed: of weights, order and augmentation.
+        validate_every: epochs between two validations; the last epoch always validates.
+        overlay_images: validation images drawn in TensorBoard.
+        jit_compile: XLA; far slower on CPU.
+        steps_per_execution: steps per call into the graph.
+    """
+
+    batch_size: int = 8
+    epochs: int = 30
+    steps: int | None = None
+    steps_per_epoch: int | None = None
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.01
+    schedule: Literal["poly", "constant"] = "poly"
+    poly_power: float = 0.9
+    warmup_steps: int = 0
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    head_lr_multiplier: float = 1.0
+    ema_momentum: float | None = None
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] | None = None
+    top_k_fraction: float = 1.0
+    auxiliary_weight: float = 0.4
+    presence_weight: float = 0.2
+    seed: int = 0
+    validate_every: int = 1
+    overlay_images: int = 4
+    jit_compile: bool = False
+    steps_per_execution: int = 1
+
+    def __post_init__(self):
+        for name in ("batch_size", "epochs", "steps", "steps_per_epoch", "validate_every",
+                     "steps_per_execution"):  # fmt: skip
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"training.{name}", "at least 1", value)
+        for name in ("learning_rate", "poly_power", "clip_norm"):
+            value = getattr(self, name)
+            _require(value is None or value > 0, f"training.{name}", "a number above 0", value)
+        for name in ("weight_decay", "head_lr_multiplier", "auxiliary_weight", "presence_weight",
+                     "warmup_steps", "overlay_images"):  # fmt: skip
+            value = getattr(self, name)
+            _require(value >= 0, f"training.{name}", "at least 0", value)
+        for name in ("momentum", "ema_momentum", "label_smoothing"):
+            value = getattr(self, name)
+            _require(value is None or 0 <= value < 1, f"training.{name}", "0 <= value < 1", value)
+        _require(1e-4 <= self.top_k_fraction <= 1, "training.top_k_fraction", "0.0001 <= fraction <= 1",
+                 self.top_k_fraction)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How `ctxseg evaluate` and the validation in training score.
+
+    Args:
+        split: split that `ctxseg evaluate` reads; null takes `data.validation_split`.
+        batch_size: images of one size that go through the network together.
+        report_images: worst and best images shown in the report, each.
+    """
+
+    split: str | None = None
+    batch_size: int = 8
+    report_images: int = 6
+
+    def __post_init__(self):
+        _require(self.batch_size >= 1, "evaluation.batch_size", "at least 1", self.batch_size)
+        _require(
+            self.report_images >= 0, "evaluation.report_images", "at least 0", self.report_images
+        )
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Where and how `ctxseg export` writes.
+
+    Args:
+        directory: folder that holds `<name>/<version>/`.
+        litert: write a LiteRT file beside the SavedModel.
+        input_size: height and width of the LiteRT file's input, after `data.image_scale`; null takes
+            the training crop.
+    """
+
+    directory: str = "saved_models"
+    litert: bool = False
+    input_size: tuple[int, int] | None = None
+
+    def __post_init__(self):
+        if self.input_size is not None:
+            _require(min(self.input_size) >= 33, "export.input_size", "sides of at least 33 pixels",
+                     self.input_size)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run. It lives in `<output_dir>/<name>/`, which `directory` gives."""
+
+    name: str
+    model: ModelConfig
+    data: DataConfig
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    output_dir: str = "runs"
+
+    def __post_init__(self):
+        _require(
+            self.name not in ("", ".", "..") and "/" not in self.name,
+            "name", "a folder name without '/'", self.name,
+        )  # fmt: skip
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.output_dir) / self.name

@@ -1,0 +1,181 @@
+"""One training run from a configuration: build, compile, fit, validate, keep."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+import keras_ctxseg as ctx
+from keras_ctxseg.training import assembly
+from keras_ctxseg.training.checkpoint import TrainingState, remove_partial_checkpoints, restore
+from keras_ctxseg.training.compilation import compile_arguments
+from keras_ctxseg.training.config import ConfigError, RunConfig
+from keras_ctxseg.training.csv_log import CsvLog
+from keras_ctxseg.training.run_directory import RunDirectory
+from keras_ctxseg.training.validation import LearningRateLog, StopAfterSteps, ValidateAndSave
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left.
+
+    Args:
+        directory: the run's folder with `config.yaml`, `checkpoints/`, `log.csv` and `tensorboard/`.
+        epochs, steps: finished, over all its processes.
+        best_mean_iou: of the validation, in 0...1.
+        seconds: spent in `fit` by this process, validation included.
+    """
+
+    directory: Path
+    epochs: int
+    steps: int
+    best_mean_iou: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is, in steps and epochs."""
+
+    steps_per_epoch: int
+    total_steps: int
+    epochs: int
+
+    @classmethod
+    def of(cls, config: RunConfig, steps_in_a_pass: int) -> Plan:
+        training = config.training
+        steps_per_epoch = training.steps_per_epoch or steps_in_a_pass
+        total_steps = training.steps or training.epochs * steps_per_epoch
+        for name, steps in (("steps_per_epoch", steps_per_epoch), ("steps", total_steps)):
+            if steps % training.steps_per_execution:
+                raise ConfigError(
+                    f"`training.steps_per_execution`: expected a divisor of the {steps} {name}. "
+                    f"Received: {training.steps_per_execution}"
+                )
+        return cls(steps_per_epoch, total_steps, -(-total_steps // steps_per_epoch))
+
+    def step_after(self, epoch: int) -> int:
+        """Steps taken once the 0-based `epoch` is over."""
+        return min((epoch + 1) * self.steps_per_epoch, self.total_steps)
+
+
+def train(
+    config: RunConfig,
+    resume: bool = False,
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
+) -> RunResult:
+    """Trains the configured network; everything lands in `config.directory`.
+
+    Args:
+        config: the run.
+        resume: go on from the run directory's last checkpoint. With the same configuration the weights
+            become those of a run that was never stopped.
+        overwrite: discard an earlier run in the directory.
+        say: takes the lines that tell what is being done.
+
+    Raises:
+        ValueError: a configuration, data or checkpoint that cannot be used, a directory that holds a run
+            already, a loss that is no number; in every case with what to change.
+    """
+    directory = RunDirectory(config.directory)
+    if overwrite and not resume:
+        directory.discard()
+    if not resume:
+        directory.refuse_if_used()
+    dataset = assembly.load_dataset(config)
+    pipeline = assembly.build_pipeline(config, dataset)
+    plan = Plan.of(config, pipeline.steps_per_epoch)
+    model = assembly.build_model(config, dataset.num_classes)
+    model.compile(
+        **compile_arguments(model, config.training, dataset.ignore_label, plan.total_steps)
+    )
+    state = _begin(model, config, directory, resume, say)
+    _say_facts(model, config, dataset, plan, state, say)
+    seconds = 0.0
+    if state.epoch < plan.epochs:
+        began = time.perf_counter()
+        state = _fit(model, config, dataset, pipeline, plan, state)
+        seconds = time.perf_counter() - began
+    else:
+        say(f"The run is complete after {state.epoch} epochs; raise training.epochs to go on.")
+    return RunResult(directory.path, state.epoch, state.step, state.best_mean_iou, seconds)
+
+
+def _begin(model, config, directory, resume, say) -> TrainingState:
+    for leftover in remove_partial_checkpoints(directory.checkpoints):
+        say(f"Removed {leftover}, left by a save that was cut off.")
+    if resume:
+        for change in directory.changes(config):
+            say(f"Changed since the run began: {change}")
+    state = TrainingState(epoch=0, step=0)
+    if resume and directory.last.exists():
+        state = restore(model, directory.last)
+    directory.write_config(config)
+    return state
+
+
+def _say_facts(model, config, dataset, plan, state, say) -> None:
+    trainable = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    train_split, validation_split = config.data.train_split, config.data.validation_split
+    say(
+        f"Model      {config.model.name}, {model.count_params():,} parameters ({trainable:,} trainable)"
+    )
+    say(
+        f"Data       {dataset.name}, {dataset.num_classes} classes, "
+        f"{dataset.splits[train_split]} images in {train_split}, "
+        f"{dataset.splits[validation_split]} in {validation_split}"
+    )
+    say(
+        f"Steps      {plan.total_steps} of {config.training.batch_size} images, "
+        f"{plan.epochs} epochs of {plan.steps_per_epoch}"
+    )
+    say(f"Directory  {config.directory}")
+    if state.step:
+        say(f"Resuming   after epoch {state.epoch}, step {state.step}")
+
+
+def _fit(model, config, dataset, pipeline, plan, state) -> TrainingState:
+    from keras_ctxseg.training.tensorboard import Overlays, ScalarLog, open_writer
+
+    training, directory = config.training, RunDirectory(config.directory)
+    split = config.data.validation_split
+    examples = ctx.data.evaluation_examples(dataset, split, config.data.image_scale)
+    evaluator = ctx.evaluation.Evaluator(model, dataset.num_classes, dataset.ignore_label)
+    writer = open_writer(directory.tensorboard)
+    overlays = Overlays(
+        writer, model, dataset, examples, training.overlay_images, dataset.splits[split]
+    )
+    validation = ValidateAndSave(
+        lambda: evaluator(examples),
+        directory,
+        state,
+        plan.epochs,
+        plan.step_after,
+        training.validate_every,
+        on_validated=overlays,
+    )
+    callbacks: list[keras.callbacks.Callback] = [
+        LearningRateLog(),
+        validation,
+        CsvLog(directory.log, state.epoch),
+        ScalarLog(writer, plan.step_after),
+    ]
+    if plan.total_steps % plan.steps_per_epoch:
+        callbacks.append(StopAfterSteps(plan.total_steps, plan.steps_per_epoch))
+    model.fit(
+        pipeline.build(start_step=state.step),
+        steps_per_epoch=plan.steps_per_epoch,
+        initial_epoch=state.epoch,
+        epochs=plan.epochs,
+        callbacks=callbacks,
+        verbose=1 if sys.stdout.isatty() else 2,  # A bar needs a terminal; a file gets a line.
+    )
+    writer.close()
+    return validation.state

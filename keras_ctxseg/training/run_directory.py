@@ -1,0 +1,85 @@
+"""Where the files of a run live, and when a run may write there."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_ctxseg.training.config import ConfigError, RunConfig
+from keras_ctxseg.training.config_file import load_config, save_config
+from keras_ctxseg.training.config_schema import plain
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of one run; nothing is read or written until a method asks for it."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """The newest state, raw weights and optimizer: what a resumed run goes on from."""
+        return self.checkpoints / "last.keras"
+
+    @property
+    def best(self) -> Path:
+        """The weights with the best validation mIoU, averaged ones where the run averages."""
+        return self.checkpoints / "best.keras"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    def refuse_if_used(self) -> None:
+        """Raises `ConfigError` where checkpoints of an earlier run would be overwritten."""
+        if any(self.checkpoints.glob("*.keras")):
+            raise ConfigError(
+                f"{self.path} already holds a run. Continue it with --resume, discard it with "
+                f"--overwrite, or choose another `name` or `output_dir`"
+            )
+
+    def discard(self) -> None:
+        """Deletes checkpoints and logs of an earlier run, and nothing else in the folder."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        shutil.rmtree(self.tensorboard, ignore_errors=True)
+        self.log.unlink(missing_ok=True)
+
+    def write_config(self, config: RunConfig) -> None:
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            save_config(config, self.config)
+        except OSError as error:
+            raise ConfigError(f"cannot write the run directory {self.path}: {error}") from None
+
+    def changes(self, config: RunConfig) -> list[str]:
+        """What `config` says otherwise than the file of the run: `key: old -> new`, line by line."""
+        if not self.config.is_file():
+            return []
+        before, after = _leaves(plain(load_config(self.config))), _leaves(plain(config))
+        keys = sorted(set(before) | set(after))
+        return [
+            f"{key}: {before.get(key)} -> {after.get(key)}"
+            for key in keys
+            if before.get(key) != after.get(key)
+        ]
+
+
+def _leaves(values: dict, prefix: str = "") -> dict:
+    leaves = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            leaves.update(_leaves(value, f"{prefix}{key}."))
+        else:
+            leaves[prefix + key] = value
+    return leaves

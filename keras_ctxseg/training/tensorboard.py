@@ -1,0 +1,92 @@
+"""TensorBoard: the epoch's scalars, and what the network sees in a few validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ctxseg.data import palettes
+
+if TYPE_CHECKING:
+    from keras_ctxseg.data import SegmentationDataset
+
+
+class ScalarLog(keras.callbacks.Callback):
+    """Writes every number of the epoch's logs, against the optimizer's step.
+
+    Args:
+        writer: where to.
+        step_after: step count after a 0-based epoch.
+    """
+
+    def __init__(self, writer: tf.summary.SummaryWriter, step_after: Callable[[int], int]):
+        super().__init__()
+        self.writer = writer
+        self.step_after = step_after
+
+    def on_epoch_end(self, epoch, logs=None):
+        with self.writer.as_default(step=self.step_after(epoch)):
+            tf.summary.scalar("epoch", epoch + 1)
+            for name, value in (logs or {}).items():
+                tf.summary.scalar(name, value)
+        self.writer.flush()
+
+
+class Overlays:
+    """Draws image, truth and prediction of the same few validation images each time.
+
+    Args:
+        writer: where to.
+        model: the network in training.
+        dataset: gives palette and ignore label.
+        examples: evaluation examples.
+        count: how many are drawn, spread evenly over `size`.
+        size: number of examples.
+    """
+
+    def __init__(
+        self,
+        writer: tf.summary.SummaryWriter,
+        model: keras.Model,
+        dataset: SegmentationDataset,
+        examples: tf.data.Dataset,
+        count: int,
+        size: int,
+    ):
+        self.writer = writer
+        self.model = model
+        self.dataset = dataset
+        every = max(size // max(count, 1), 1)
+        self.examples = list(
+            examples.enumerate()
+            .filter(lambda index, _: index % every == 0)
+            .map(lambda _, example: example)
+            .take(count)
+            .as_numpy_iterator()
+        )
+
+    def __call__(self, epoch: int, step: int) -> None:
+        with self.writer.as_default(step=step):
+            for example in self.examples:
+                name = Path(example["name"].decode()).stem
+                tf.summary.image(f"validation/{name}", self._panel(example)[None])
+        self.writer.flush()
+
+    def _panel(self, example: dict[str, np.ndarray]) -> np.ndarray:
+        label = example["label"]
+        logits = self.model(example["image"][None], training=False)["logits"]
+        predicted = np.argmax(tf.image.resize(logits, label.shape)[0], axis=-1)
+        image = tf.image.resize(example["image"], label.shape).numpy()
+        image = np.clip(np.round(image), 0, 255).astype(np.uint8)
+        drawn = [palettes.colorize(labels, self.dataset.palette) for labels in (label, predicted)]
+        return np.concatenate([image, *drawn], axis=1)
+
+
+def open_writer(directory: str | Path) -> tf.summary.SummaryWriter:
+    """A writer into `directory`; a resumed run adds a second file there."""
+    return tf.summary.create_file_writer(str(directory))
