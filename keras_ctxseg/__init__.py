@@ -1,0 +1,35 @@
+"""keras_ctxseg: context-aware semantic segmentation on Keras 3.
+
+Importing the package registers every layer, loss, metric and model with Keras, so that
+`keras.models.load_model` needs no `custom_objects`. Parts that need TensorFlow, data sets or the
+file system load on first use.
+"""
+
+import importlib
+import sys
+from pathlib import PurePath
+
+__version__ = "0.1.0"
+
+_CORE = ("layers", "backbones", "heads", "models", "losses", "metrics")
+# Keras must know the optimizers and the schedule too before it can load a compiled checkpoint.
+_REGISTERED = ("training.optimizers", "training.schedule")
+_LAZY = ("data", "training", "evaluation", "export", "benchmark", "cli")
+
+__all__ = ["__version__", *_CORE, *_LAZY]
+
+
+def __getattr__(name: str):
+    if name in _CORE or name in _LAZY:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
+
+
+# The `ctxseg` command prints its help without waiting for Keras; it loads the core when it needs it.
+if PurePath(sys.argv[0] if sys.argv else "").stem != "ctxseg":
+    for _part in (*_CORE, *_REGISTERED):
+        importlib.import_module(f"{__name__}.{_part}")

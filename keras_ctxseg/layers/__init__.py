@@ -1,0 +1,30 @@
+"""Context layers and the bricks under them; each stands on its own in any Keras model."""
+
+from keras_ctxseg.layers.aspp import ASPP
+from keras_ctxseg.layers.collapsed import CollapsedConv2D, CollapsedDepthwiseConv2D
+from keras_ctxseg.layers.conv_norm_act import (
+    ConvNormAct,
+    DepthwiseConvNormAct,
+    SeparableConvNormAct,
+)
+from keras_ctxseg.layers.image_pooling import ImagePooling
+from keras_ctxseg.layers.normalize_images import NormalizeImages
+from keras_ctxseg.layers.resize import ResizeLike, resize_bilinear
+from keras_ctxseg.layers.shared_kernel import SharedKernelConv, shared_atrous_convolutions
+from keras_ctxseg.layers.shared_kernel_aspp import SharedKernelASPP
+
+__all__ = [
+    "ASPP",
+    "CollapsedConv2D",
+    "CollapsedDepthwiseConv2D",
+    "ConvNormAct",
+    "DepthwiseConvNormAct",
+    "ImagePooling",
+    "NormalizeImages",
+    "ResizeLike",
+    "SeparableConvNormAct",
+    "SharedKernelASPP",
+    "SharedKernelConv",
+    "resize_bilinear",
+    "shared_atrous_convolutions",
+]

@@ -1,0 +1,131 @@
+"""Models by name: `<family>_<backbone>`."""
+
+import dataclasses
+import fnmatch
+import inspect
+import os
+from collections.abc import Callable
+
+import keras
+
+from keras_ctxseg import backbones
+from keras_ctxseg._naming import nearest
+from keras_ctxseg.models.deeplab import deeplabv3, deeplabv3plus, ksac
+from keras_ctxseg.models.fcn import fcn
+from keras_ctxseg.models.segmentation_model import SegmentationModel, check_image_size
+from keras_ctxseg.models.weights import load_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """One way of getting from a backbone's features to logits.
+
+    Attributes:
+        outputs: Function `(images, backbone, num_classes, **options)` to a dict of output tensors.
+        output_stride: The backbone's, unless the caller says otherwise.
+        backbone_options: What the family asks of its backbone, where the backbone has that option.
+    """
+
+    outputs: Callable
+    output_stride: int
+    backbone_options: dict = dataclasses.field(default_factory=dict)
+
+
+FAMILIES = {
+    "fcn": Family(fcn, output_stride=8),
+    "deeplabv3": Family(deeplabv3, output_stride=16),
+    "deeplabv3plus": Family(deeplabv3plus, output_stride=16),
+    "ksac": Family(ksac, output_stride=16),
+}
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Returns the names that `build` knows, sorted, filtered by a shell pattern such as `"ksac*"`."""
+    names = (f"{family}_{backbone}" for family in FAMILIES for backbone in backbones.BACKBONES)
+    return sorted(fnmatch.filter(names, pattern))
+
+
+def build(
+    name: str,
+    num_classes: int,
+    input_shape: tuple[int | None, int | None, int] = (None, None, 3),
+    output_stride: int | None = None,
+    weights: str | os.PathLike | None = None,
+    **options,
+) -> SegmentationModel:
+    """Builds a segmentation model.
+
+    Args:
+        name: `<family>_<backbone>`; `list_models()` gives all of them.
+        num_classes: Number of classes, at least 1; the ignore label is none of them.
+        input_shape: `(height, width, 3)`; `None` stands for sizes known only at run time. At least 33.
+        output_stride: 8, 16 or 32: input pixels per pixel of the last feature map. By default the family's.
+        weights: Path of a `.weights.h5` or `.keras` file of the same model, or `None` for random ones.
+        **options: Options of the family (such as `rates=(6, 12, 18, 24)`) and of the backbone (such as
+            `stem="deep"` or `width=0.5`).
+
+    Returns:
+        A `SegmentationModel`: images `(batch, height, width, 3)`, RGB in 0...255, to a dict of outputs.
+
+    Raises:
+        ValueError: If a name, option or value is not known or does not fit.
+
+    Example:
+        >>> model = build("ksac_mobilenet_v2", num_classes=21, output_stride=16)
+        >>> model.num_classes
+        21
+    """
+    family_name, backbone_name = _split(name)
+    family, make_backbone = FAMILIES[family_name], backbones.BACKBONES[backbone_name]
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(
+            f"`num_classes` must be an integer of at least 1. Received: num_classes={num_classes!r}"
+        )
+    if len(input_shape) != 3 or input_shape[-1] != 3:
+        raise ValueError(
+            f"`input_shape` must be (height, width, 3). Received: input_shape={input_shape}"
+        )
+    check_image_size(input_shape, "input_shape")
+
+    # Of the family's function, what comes after (images, backbone, num_classes) is an option.
+    family_keys = list(inspect.signature(family.outputs).parameters)[3:]
+    backbone_keys = [
+        key
+        for key in inspect.signature(make_backbone).parameters
+        if key not in ("depth", "output_stride")
+    ]
+    for key in options:
+        if key not in (*family_keys, *backbone_keys):
+            known = sorted((*family_keys, *backbone_keys))
+            raise ValueError(
+                f"{name!r} has no option {key!r}; its options are {known}."
+                + nearest(key, known)
+            )
+    backbone_options = {
+        key: value
+        for key, value in {**family.backbone_options, **options}.items()
+        if key in backbone_keys
+    }
+    backbone = make_backbone(
+        output_stride=family.output_stride if output_stride is None else output_stride,
+        **backbone_options,
+    )
+    images = keras.Input(tuple(input_shape), name="images")
+    family_options = {key: value for key, value in options.items() if key in family_keys}
+    outputs = family.outputs(images, backbone, num_classes, **family_options)
+    model = SegmentationModel(images, outputs, name=name)
+    if weights is not None:
+        load_weights(model, weights)
+    return model
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Splits `<family>_<backbone>`."""
+    for family in FAMILIES:
+        backbone = str(name).removeprefix(f"{family}_")
+        if backbone != name and backbone in backbones.BACKBONES:
+            return family, backbone
+    raise ValueError(
+        f"There is no model {name!r}. A name is <family>_<backbone>, of {sorted(FAMILIES)} and "
+        f"{sorted(backbones.BACKBONES)}." + nearest(name, list_models())
+    )
