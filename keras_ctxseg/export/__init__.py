@@ -1,0 +1,19 @@
+"""What leaves the package: SavedModels for TensorFlow Serving and LiteRT files for devices."""
+
+from keras_ctxseg.export.errors import ExportError
+from keras_ctxseg.export.litert import export_litert
+from keras_ctxseg.export.litert_file import litert_operations
+from keras_ctxseg.export.parity import ParityReport, check_parity
+from keras_ctxseg.export.saved_model import ExportResult, export_saved_model
+from keras_ctxseg.export.serving import ServingModule
+
+__all__ = [
+    "ExportError",
+    "ExportResult",
+    "ParityReport",
+    "ServingModule",
+    "check_parity",
+    "export_litert",
+    "export_saved_model",
+    "litert_operations",
+]

@@ -1,0 +1,92 @@
+"""Runs an exported SavedModel in a process of its own, as a server would find it."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_ctxseg.export.errors import ExportError
+
+LABELS_FILE = Path("assets.extra") / "labels.json"
+_CHILD = Path(__file__).with_name("reload_child.py")
+
+
+@dataclass(frozen=True)
+class LabelsFile:
+    """What `assets.extra/labels.json` says beside the graph.
+
+    `palette` is a list of RGB triples in 0..255, one a class, or None.
+    """
+
+    model: str
+    class_names: list[str]
+    palette: list[list[int]] | None
+    ignore_label: int
+    image_scale: float
+
+
+@dataclass(frozen=True)
+class SavedModelAnswer:
+    """The outputs of both signatures, one array an image, cut to the image's own size."""
+
+    logits: list[np.ndarray]
+    labels: list[np.ndarray]
+    scores: list[np.ndarray]
+
+
+def read_labels_file(version_directory: Path) -> LabelsFile:
+    """Reads `assets.extra/labels.json` of an export; ExportError if it is not one."""
+    path = version_directory / LABELS_FILE
+    try:
+        return LabelsFile(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise ExportError(
+            f"{version_directory}: expected a SavedModel exported by keras_ctxseg,"
+            f" with {LABELS_FILE}. Received: {error}."
+        ) from error
+
+
+def run_saved_model(version_directory: Path, images: list[np.ndarray]) -> SavedModelAnswer:
+    """Loads the SavedModel in a fresh process without this package and runs both signatures.
+
+    Args:
+        version_directory: the SavedModel.
+        images: uint8 (height, width, 3), of any sizes.
+
+    Raises:
+        ExportError: it does not load or run there, or its outputs have another form.
+    """
+    # The comparison is on the CPU, and the parent may hold all of a GPU's memory.
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with tempfile.TemporaryDirectory(prefix="ctxseg-reload-") as exchange:
+        for index, image in enumerate(images):
+            np.save(Path(exchange, f"image_{index}.npy"), image)
+        child = subprocess.run(
+            [sys.executable, _CHILD, version_directory.absolute(), exchange, str(len(images))],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if child.returncode != 0:
+            reason = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
+            raise ExportError(f"{version_directory} does not run when loaded afresh: {reason}")
+        logits = [np.load(Path(exchange, f"logits_{index}.npy")) for index in range(len(images))]
+        batch = {
+            name: np.load(Path(exchange, f"{name}.npy")) for name in ("labels", "scores", "sizes")
+        }
+    sizes = [image.shape[:2] for image in images]
+    if not np.array_equal(batch["sizes"], sizes):
+        raise ExportError(
+            f"{version_directory}: expected sizes {sizes}. Received {batch['sizes'].tolist()}."
+        )
+    return SavedModelAnswer(
+        logits=logits,
+        labels=[labels[:h, :w] for labels, (h, w) in zip(batch["labels"], sizes, strict=True)],
+        scores=[scores[:h, :w] for scores, (h, w) in zip(batch["scores"], sizes, strict=True)],
+    )

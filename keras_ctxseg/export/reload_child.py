@@ -1,0 +1,33 @@
+"""Runs a SavedModel with TensorFlow alone; started by path, never imported by the package.
+
+Arguments: the SavedModel, a directory with `image_0.npy`, `image_1.npy`, ..., their number.
+Writes `logits_0.npy`, ... and `labels.npy`, `scores.npy`, `sizes.npy` into that directory.
+"""
+
+import sys
+from pathlib import Path
+
+
+def main(saved_model: str, exchange: str, count: str) -> None:
+    """Runs both signatures: floats one by one, encoded images as one batch."""
+    # Python puts this file's folder first on the path, and its modules would hide others' names.
+    sys.path.pop(0)
+    import numpy as np
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(saved_model)
+    folder = Path(exchange)
+    images = [np.load(folder / f"image_{index}.npy") for index in range(int(count))]
+    segment_floats = loaded.signatures["float_images"]
+    for index, image in enumerate(images):
+        logits = segment_floats(images=tf.constant(image[np.newaxis], tf.float32))["logits"]
+        np.save(folder / f"logits_{index}.npy", logits[0].numpy())
+    files = tf.stack([tf.io.encode_png(image) for image in images])
+    for name, value in loaded.signatures["serving_default"](images=files).items():
+        np.save(folder / f"{name}.npy", value.numpy())
+    if "keras_ctxseg" in sys.modules:
+        raise RuntimeError("loading the SavedModel imported keras_ctxseg")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,142 @@
+"""Keras model to a checked SavedModel for TensorFlow Serving."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ctxseg.export.errors import ExportError
+from keras_ctxseg.export.parity import (
+    ParityReport,
+    check_parity,
+    checked_images,
+    require_parity,
+    synthetic_images,
+)
+from keras_ctxseg.export.quiet import captured_noise
+from keras_ctxseg.export.reload import LABELS_FILE, LabelsFile
+from keras_ctxseg.export.serving import MINIMUM_SIDE, ServingModule
+from keras_ctxseg.export.versions import check_version_is_free, publish, staging_directory
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A published export; usable wherever a path is."""
+
+    path: Path
+    parity: ParityReport
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+
+def export_saved_model(
+    model: keras.Model,
+    directory: str | Path,
+    class_names: Sequence[str],
+    palette: np.ndarray | None = None,
+    ignore_label: int = 255,
+    image_scale: float = 1.0,
+    *,
+    version: int | None = None,
+    check_images: Sequence[np.ndarray] | None = None,
+) -> ExportResult:
+    """Writes `directory/version/`, a SavedModel with the signatures of `ServingModule`.
+
+    It is written to `directory/.tmp-...`, loaded by a fresh process without this package, compared
+    with `model` (`check_parity`), and only then renamed into place. Class names, palette, ignore
+    label and image scale go to `assets.extra/labels.json`, which TensorFlow Serving leaves alone.
+
+    Args:
+        model: functional model with `"logits"`, built for any height and width.
+        directory: the served model's directory, by convention `saved_models/<name>`.
+        class_names: one a class, in the order of the logits.
+        palette: integers (classes, 3), RGB in 0..255.
+        ignore_label: fills `labels` beyond an image's own size.
+        image_scale: `data.image_scale` of the run; see `ServingModule`.
+        version: a free version number; by default the next one.
+        check_images: uint8 (height, width, 3) images to compare on, real ones if possible;
+            by default three synthetic ones.
+
+    Raises:
+        ExportError: the comparison failed, the version exists, or the place cannot be written to.
+        ValueError: an argument that does not fit the model.
+    """
+    directory = Path(directory)
+    labels_file = _labels_file(model, class_names, palette, ignore_label, image_scale)
+    if check_images is None:
+        side = int(np.ceil(MINIMUM_SIDE / image_scale))
+        check_images = synthetic_images(
+            [(side + 32, side + 64), (side + 95, side + 40), (side, side)]
+        )
+    check_images = checked_images(check_images)
+    if version is not None:
+        check_version_is_free(directory, version)
+    with staging_directory(directory) as staging:
+        try:
+            module = ServingModule(model, ignore_label, image_scale)
+            with captured_noise():
+                tf.saved_model.save(module, str(staging), signatures=module.signatures())
+            path = staging / LABELS_FILE
+            path.parent.mkdir()
+            path.write_text(json.dumps(dataclasses.asdict(labels_file), indent=1), encoding="utf-8")
+        except (OSError, tf.errors.OpError) as error:
+            raise ExportError(f"cannot write a SavedModel to {directory}: {error}") from error
+        report = require_parity(check_parity(model, staging, check_images))
+        path = publish(staging, directory, version)
+    return ExportResult(path, dataclasses.replace(report, path=str(path)))
+
+
+def _labels_file(model, class_names, palette, ignore_label, image_scale) -> LabelsFile:
+    channels = logits_channels(model)
+    if len(class_names) != channels:
+        raise ValueError(
+            f"class_names: expected {channels} names, one for each channel of the model's logits."
+            f" Received {len(class_names)}."
+        )
+    height, width = model.inputs[0].shape[1:3]
+    if height is not None or width is not None:
+        raise ExportError(
+            "model: expected one built with input_shape=(None, None, 3), as each served image"
+            f" keeps its own size. Received one built for {height}x{width}."
+        )
+    if palette is not None:
+        palette = np.asarray(palette)
+        if palette.shape != (channels, 3) or palette.min() < 0 or palette.max() > 255:
+            raise ValueError(
+                f"palette: expected integers (classes, 3) = ({channels}, 3) in 0..255."
+                f" Received shape {palette.shape}, {palette.min()} to {palette.max()}."
+            )
+        palette = palette.astype(int).tolist()
+    if not image_scale > 0:
+        raise ValueError(f"image_scale: expected a factor above 0. Received {image_scale!r}.")
+    if 0 <= ignore_label < channels:
+        raise ValueError(
+            f"ignore_label: expected a number that is no class id (0..{channels - 1})."
+            f" Received {ignore_label}."
+        )
+    return LabelsFile(
+        model=model.name,
+        class_names=list(class_names),
+        palette=palette,
+        ignore_label=int(ignore_label),
+        image_scale=float(image_scale),
+    )
+
+
+def logits_channels(model: keras.Model) -> int:
+    """Number of classes of a model with `"logits"`; ValueError for any other model."""
+    output = getattr(model, "output", None)
+    if not isinstance(output, dict) or "logits" not in output:
+        received = sorted(output) if isinstance(output, dict) else type(output).__name__
+        raise ValueError(
+            f"model: expected a functional model whose output is a dict with 'logits'."
+            f" Received {received}."
+        )
+    return output["logits"].shape[-1]

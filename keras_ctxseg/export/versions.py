@@ -1,0 +1,78 @@
+"""Version directories as TensorFlow Serving reads them, published whole or not at all."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from keras_ctxseg.export.errors import ExportError
+
+
+def next_version(directory: Path) -> int:
+    """One more than the highest version under `directory`; 1 where there is none."""
+    if not directory.is_dir():
+        return 1
+    return (
+        max((int(path.name) for path in directory.iterdir() if path.name.isdecimal()), default=0)
+        + 1
+    )
+
+
+def check_version_is_free(directory: Path, version: int) -> None:
+    """Raises ExportError if `version` is not a version number or is taken."""
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ExportError(f"version: expected a whole number from 1 up. Received {version!r}.")
+    if (directory / str(version)).exists():
+        raise ExportError(
+            f"{directory / str(version)} exists already and is never overwritten."
+            f" The next free version is {next_version(directory)}."
+        )
+
+
+@contextlib.contextmanager
+def staging_directory(parent: Path) -> Iterator[Path]:
+    """A temporary directory `.tmp-...` in `parent` (same file system, so that a rename publishes it).
+
+    TensorFlow Serving passes over it, as its name is not a number. What is still there at the end
+    is removed, and so are the directories that were made for it, if nothing was published in them.
+
+    Raises:
+        ExportError: `parent` cannot be made or written to.
+    """
+    parent = parent.absolute()
+    made = [path for path in (parent, *parent.parents) if not path.exists()]
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=parent))
+        staging.chmod(0o755)
+    except OSError as error:
+        _remove_empty(made)
+        raise ExportError(f"cannot write to {parent}: {error.strerror}.") from error
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        _remove_empty(made)
+
+
+def publish(staging: Path, directory: Path, version: int | None) -> Path:
+    """Renames `staging` to `directory/version` (the next free one for None) and returns that."""
+    while True:
+        number = next_version(directory) if version is None else version
+        check_version_is_free(directory, number)
+        try:
+            os.rename(staging, directory / str(number))
+        except OSError as error:
+            # Another export may have taken the number in between.
+            if version is None and (directory / str(number)).exists():
+                continue
+            raise ExportError(f"cannot publish {directory / str(number)}: {error}.") from error
+        return directory / str(number)
+
+
+def _remove_empty(directories: list[Path]) -> None:
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
