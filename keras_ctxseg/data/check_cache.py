@@ -1,0 +1,78 @@
+"""Memory of files that were checked, kept outside the data's folder, which may be read-only."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+_FORMAT = 1  # raised when the checks change, so that files are checked anew
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes when the file does: its size in bytes and its time of change in ns."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/keras_ctxseg`, by default `~/.cache/keras_ctxseg`."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(home) if os.path.isabs(home) else Path.home() / ".cache"
+    return base / "keras_ctxseg"
+
+
+class CheckCache:
+    """Remembers each image's size together with the stamps of the files that gave it.
+
+    Nothing here is ever an error: a cache that cannot be read is empty, one that cannot be
+    written is not.
+
+    Args:
+        root: the data set's folder.
+        *rules: texts that decide what is right; another text, another memory.
+    """
+
+    def __init__(self, root: Path, *rules: str):
+        self._root = root.resolve()
+        key = json.dumps([_FORMAT, str(self._root), *rules])
+        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        self._changed = False
+        self._entries = {}
+        try:
+            self._file = cache_folder() / "checked" / f"{name}.json"
+            entries = json.loads(self._file.read_text(encoding="utf-8"))
+            self._entries = entries if isinstance(entries, dict) else {}
+        except (OSError, ValueError, RuntimeError):
+            pass
+
+    def get(self, image: Path, stamps: tuple[int, ...]) -> tuple[int, int] | None:
+        """Height and width of an image that was found right and has not changed since."""
+        entry = self._entries.get(self._key(image))
+        known = isinstance(entry, list) and len(entry) == 2 and entry[0] == list(stamps)
+        return tuple(entry[1]) if known else None
+
+    def put(self, image: Path, stamps: tuple[int, ...], size: tuple[int, int]) -> None:
+        """Remember an image that was found right."""
+        self._entries[self._key(image)] = [list(stamps), list(size)]
+        self._changed = True
+
+    def save(self) -> None:
+        """Write what was added, in one step, so that a reader never sees half of it."""
+        if not self._changed:
+            return
+        temporary = None
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                "w", dir=self._file.parent, delete=False, encoding="utf-8"
+            ) as file:
+                temporary = file.name
+                json.dump(self._entries, file)
+            os.replace(temporary, self._file)
+        except (OSError, AttributeError):
+            if temporary and os.path.exists(temporary):
+                os.unlink(temporary)
+
+    def _key(self, image: Path) -> str:
+        return os.path.relpath(image, self._root)

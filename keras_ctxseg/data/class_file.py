@@ -1,0 +1,213 @@
+"""`classes.json`: which classes a folder's masks hold and how they are written there.
+
+    {
+      "classes": ["sky", "building", "road"],            required; class id = place in this list
+      "void": 11,                                        raw id, or list of raw ids, to ignore
+      "ignore_label": 11,                                another word for "void"
+      "label_map": {"7": 2, "8": "building", "0": "void"},   raw id -> class id, class name or "void"
+      "palette": [[128, 128, 128], [128, 0, 0], [128, 64, 128]],   RGB, one per class
+      "void_colors": [[0, 0, 0]]                         with mask_format="colors": ignored colours
+    }
+
+Without `label_map` a raw id is the class id. Without `void` and `ignore_label` the raw id 255 is
+ignored. Every ignored pixel becomes `IGNORE_LABEL` (255), whatever its raw id. A raw id that the
+file does not mention is an error in the mask that holds it.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_ctxseg._naming import nearest
+from keras_ctxseg.data.palettes import IGNORE_LABEL, default_palette
+
+_KEYS = ("classes", "void", "ignore_label", "label_map", "palette", "void_colors")
+_RAW_IDS = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClassTable:
+    """The content of `classes.json`, ready for use.
+
+    Attributes:
+        class_names: names in the order of the class ids.
+        palette: uint8 `(classes, 3)`; a default one if the file has none.
+        class_ids: int16 `(65536,)`, raw id -> class id, `IGNORE_LABEL`, or -1 where unknown.
+        colors: packed RGB (`red << 16 | green << 8 | blue`) -> class id or `IGNORE_LABEL`; empty
+            if the file has no palette.
+        text: the file's normalised text, which changes when its meaning may have changed.
+    """
+
+    class_names: tuple[str, ...]
+    palette: np.ndarray
+    class_ids: np.ndarray
+    colors: dict[int, int]
+    text: str
+
+    @property
+    def known_raw_ids(self) -> str:
+        """The raw ids that a mask may hold, as text for error messages."""
+        ids = np.flatnonzero(self.class_ids >= 0)
+        void = ids[self.class_ids[ids] == IGNORE_LABEL]
+        return f"{_ranges(np.setdiff1d(ids, void))} (classes) or {_ranges(void)} (void)"
+
+
+def read_class_file(path: str | os.PathLike) -> ClassTable:
+    """Read and check a `classes.json`; its schema is this module's docstring.
+
+    Raises:
+        ValueError: no such file, no JSON, or a key with a wrong value; names file and key.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except FileNotFoundError:
+        raise ValueError(
+            f'{path}: expected a file with the classes\' names, {{"classes": ["sky", ...], '
+            f'"void": 255}}. Found: no such file'
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: expected JSON. Found: {error}") from error
+    return _ClassFile(path, content).table()
+
+
+class _ClassFile:
+    def __init__(self, path, content):
+        self.path, self.content = path, content
+        self.require(
+            isinstance(content, dict), "", "an object with the key `classes`", content
+        )
+        for key in content:
+            self.require(
+                key in _KEYS,
+                key,
+                f"one of {', '.join(_KEYS)}.{nearest(key, _KEYS)}",
+                key,
+            )
+        names = content.get("classes")
+        distinct = isinstance(names, list) and len(
+            {str(name) for name in names}
+        ) == len(names)
+        self.require(
+            distinct
+            and 1 <= len(names) <= IGNORE_LABEL
+            and all(isinstance(n, str) for n in names),
+            "classes",
+            f"a list of 1 to {IGNORE_LABEL} different names",
+            names,
+        )
+        self.names = names
+
+    def require(self, condition, key, expected, found):
+        if not condition:
+            where = f"`{key}`: " if key else ""
+            raise ValueError(
+                f"{self.path}: {where}expected {expected}. Found: {found!r}"
+            )
+
+    def table(self) -> ClassTable:
+        void_colors = self.colors("void_colors", self.content.get("void_colors", []))
+        palette = self.content.get("palette")
+        packed = {}
+        if palette is not None:
+            colors = self.colors("palette", palette)
+            one_each = len(colors) == len(self.names)
+            self.require(
+                one_each,
+                "palette",
+                f"{len(self.names)} colours, one per class",
+                palette,
+            )
+            packed = {pack_rgb(color): index for index, color in enumerate(colors)}
+            packed |= {pack_rgb(color): IGNORE_LABEL for color in void_colors}
+            palette = np.array(colors, np.uint8)
+        return ClassTable(
+            class_names=tuple(self.names),
+            palette=default_palette(len(self.names)) if palette is None else palette,
+            class_ids=self.class_ids(),
+            colors=packed,
+            text=json.dumps(self.content, sort_keys=True),
+        )
+
+    def class_ids(self) -> np.ndarray:
+        table = np.full(_RAW_IDS, -1, np.int16)
+        label_map = self.content.get(
+            "label_map", {str(i): i for i in range(len(self.names))}
+        )
+        self.require(isinstance(label_map, dict), "label_map", "an object", label_map)
+        for raw, target in label_map.items():
+            valid = raw.isdecimal() and int(raw) < _RAW_IDS
+            self.require(
+                valid, "label_map", f"raw ids in 0 ... {_RAW_IDS - 1} as keys", raw
+            )
+            table[int(raw)] = self.target(raw, target)
+        for key in ("void", "ignore_label"):
+            for raw in self.void_ids(key):
+                taken = 0 <= table[raw] < len(self.names)
+                self.require(
+                    not taken, key, f"a raw id that is no class (as {raw} is)", raw
+                )
+                table[raw] = IGNORE_LABEL
+        if (
+            not {"void", "ignore_label"} & self.content.keys()
+            and table[IGNORE_LABEL] < 0
+        ):
+            table[IGNORE_LABEL] = IGNORE_LABEL
+        return table
+
+    def target(self, raw, target) -> int:
+        if target == "void":
+            return IGNORE_LABEL
+        if isinstance(target, str):
+            expected = (
+                f"a class name, a class id or 'void'.{nearest(target, self.names)}"
+            )
+            self.require(target in self.names, f"label_map.{raw}", expected, target)
+            return self.names.index(target)
+        valid = type(target) is int and 0 <= target < len(self.names)
+        self.require(
+            valid,
+            f"label_map.{raw}",
+            f"a class id in 0 ... {len(self.names) - 1}",
+            target,
+        )
+        return target
+
+    def void_ids(self, key) -> Sequence[int]:
+        value = self.content.get(key, [])
+        ids = value if isinstance(value, list) else [value]
+        valid = all(type(raw) is int and 0 <= raw < _RAW_IDS for raw in ids)
+        self.require(valid, key, f"raw ids in 0 ... {_RAW_IDS - 1}", value)
+        return ids
+
+    def colors(self, key, value) -> list[tuple[int, int, int]]:
+        valid = isinstance(value, list) and all(
+            isinstance(color, list)
+            and len(color) == 3
+            and all(type(channel) is int and 0 <= channel <= 255 for channel in color)
+            for color in value
+        )
+        self.require(valid, key, "a list of [red, green, blue] in 0 ... 255", value)
+        colors = [tuple(color) for color in value]
+        self.require(len(set(colors)) == len(colors), key, "different colours", value)
+        return colors
+
+
+def pack_rgb(color) -> int:
+    """One integer per colour: `red << 16 | green << 8 | blue`."""
+    red, green, blue = color
+    return int(red) << 16 | int(green) << 8 | int(blue)
+
+
+def _ranges(ids: np.ndarray) -> str:
+    """`0 ... 10, 255` for the ids 0 to 10 and 255."""
+    if not len(ids):
+        return "none"
+    runs = np.split(ids, np.flatnonzero(np.diff(ids) > 1) + 1)
+    texts = [
+        str(run[0]) if len(run) == 1 else f"{run[0]} ... {run[-1]}" for run in runs
+    ]
+    return ", ".join(texts[:8] + (["..."] if len(texts) > 8 else []))

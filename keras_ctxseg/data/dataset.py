@@ -1,0 +1,81 @@
+"""What every data set looks like to the rest of the package."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from keras_ctxseg._naming import nearest
+
+IGNORE_LABEL = 255
+
+
+class ExampleReader(Protocol):
+    """Random access to the examples of one split, from Python or from inside `tf.data`.
+
+    Attributes:
+        sizes: int64 `(examples, 2)`, the height and width of each image.
+    """
+
+    sizes: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The example at `index` (scalar integer): uint8 `image`, int32 `label`, string `name`."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SegmentationDataset:
+    """Images with one class id per pixel.
+
+    Attributes:
+        name: name of the data set.
+        class_names: one name per class, in the order of the ids.
+        palette: uint8 `(classes, 3)`, the RGB colour that each class is drawn in.
+        splits: number of examples by split.
+        open_split: makes the reader of one split; `reader` calls it once per split.
+        ignore_label: the id of pixels that count neither in losses nor in scores.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    palette: np.ndarray
+    splits: Mapping[str, int]
+    open_split: Callable[[str], ExampleReader] = dataclasses.field(repr=False)
+    ignore_label: int = IGNORE_LABEL
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    def reader(self, split: str) -> ExampleReader:
+        """Random access to a split. Raises `ValueError` for a split that is not there."""
+        if split not in self.splits:
+            raise ValueError(
+                f"Data set {self.name!r} has no split {split!r}. Expected one of "
+                f"{', '.join(self.splits)}.{nearest(split, list(self.splits))}"
+            )
+        return self._readers(split)
+
+    @functools.cached_property
+    def _readers(self) -> Callable[[str], ExampleReader]:
+        return functools.lru_cache(maxsize=None)(self.open_split)
+
+    def examples(self, split: str) -> tf.data.Dataset:
+        """The examples of a split at their own size, always in the same order.
+
+        Returns:
+            An unbatched `tf.data.Dataset` of `image` uint8 `(height, width, 3)` RGB, `label`
+            int32 `(height, width)` with ids in `0 ... num_classes - 1` or `ignore_label`, and
+            `name`, a string that is unique within the split.
+        """
+        reader = self.reader(split)
+        indices = tf.data.Dataset.range(len(reader))
+        return indices.map(
+            reader.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )

@@ -1,0 +1,112 @@
+"""Checks of every image and mask before the first step, rather than an error hours later."""
+
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_ctxseg.data.augmentation_config import MIN_SIZE
+from keras_ctxseg.data.check_cache import CheckCache, stamp
+from keras_ctxseg.data.class_file import ClassTable
+from keras_ctxseg.data.folder_layout import ExamplePaths
+from keras_ctxseg.data.images import decode, ends_properly, is_turned, open_image
+from keras_ctxseg.data.masks import read_mask
+
+_SHOWN = 5
+
+
+def check_examples(
+    root: Path,
+    splits: dict[str, list[ExamplePaths]],
+    table: ClassTable,
+    mask_format: str,
+) -> dict[str, np.ndarray]:
+    """Check all files, those that are not known to be right since an earlier call.
+
+    Returns:
+        For each split, int64 `(examples, 2)`: the images' heights and widths.
+
+    Raises:
+        ValueError: with the first few problems, one in a line, and how many there are.
+    """
+    cache = CheckCache(root, table.text, mask_format)
+    examples = [example for paths in splits.values() for example in paths]
+    stamps = {
+        example: (*stamp(example.image), *stamp(example.mask)) for example in examples
+    }
+    sizes = {example: cache.get(example.image, stamps[example]) for example in examples}
+    unknown = [example for example in examples if sizes[example] is None]
+
+    problems, turned = [], []
+
+    def check(example):
+        try:
+            return check_example(example, table, mask_format), None
+        except ValueError as error:
+            return None, str(error)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(check, unknown)
+        label = f"Checking {root.name}"
+        progress = tqdm(results, label, len(unknown), delay=1.0, leave=False)
+        for example, (facts, problem) in zip(unknown, progress, strict=True):
+            if problem:
+                problems.append(problem)
+                continue
+            sizes[example] = facts[:2]
+            cache.put(example.image, stamps[example], facts[:2])
+            if facts[2]:
+                turned.append(example.image)
+    cache.save()
+    if problems:
+        more = (
+            f"\n... and {len(problems) - _SHOWN} more."
+            if len(problems) > _SHOWN
+            else ""
+        )
+        raise ValueError("\n".join(problems[:_SHOWN]) + more)
+    if turned:
+        warnings.warn(
+            f"{turned[0]}: its EXIF orientation turns or mirrors it in viewers; here it is read as "
+            f"stored, so its mask must match the stored pixels ({len(turned)} such images).",
+            stacklevel=3,
+        )
+    return {
+        split: np.array([sizes[example] for example in paths], np.int64)
+        for split, paths in splits.items()
+    }
+
+
+def check_example(
+    example: ExamplePaths, table: ClassTable, mask_format: str
+) -> tuple[int, int, bool]:
+    """Check one image (its header, and that its end is there) and one mask (all of it).
+
+    Returns:
+        Height, width, and whether the image's EXIF data asks to turn it.
+
+    Raises:
+        ValueError: naming the file, what was expected and what was found.
+    """
+    with open_image(example.image) as image:
+        width, height = image.size
+        turned = is_turned(image)
+        if not ends_properly(example.image, image.format):
+            decode(image, example.image)
+    if min(height, width) < MIN_SIZE:
+        raise ValueError(
+            f"{example.image}: expected at least {MIN_SIZE} pixels a side. Found: {height}x{width} "
+            "(height x width)"
+        )
+    with open_image(example.mask) as mask:
+        if mask.size != (width, height):
+            hint = " The image's EXIF orientation is not applied." if turned else ""
+            raise ValueError(
+                f"{example.mask}: expected the size of its image {example.image.name}, "
+                f"{height}x{width} (height x width). Found: {mask.height}x{mask.width}.{hint}"
+            )
+    read_mask(example.mask, table, mask_format)
+    return height, width, turned

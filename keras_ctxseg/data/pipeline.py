@@ -1,0 +1,155 @@
+"""The training pipeline: an endless, repeatable stream of augmented batches.
+
+Batch `k` depends on the seed and on `k`, on nothing else: the shuffling of an epoch is a function
+of (seed, epoch), the augmentation of an example a function of (seed, its number in the stream).
+So a run that resumes at step `n` sees what it would have seen, and skips to it at no cost.
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from keras_ctxseg.data.augment import augment
+from keras_ctxseg.data.augmentation_config import AugmentationConfig
+from keras_ctxseg.data.dataset import ExampleReader, SegmentationDataset
+from keras_ctxseg.data.evaluation_examples import check_scaled_sizes
+from keras_ctxseg.data.packed_examples import PackedExamples
+from keras_ctxseg.data.resampling import scale_image, scale_label
+
+_AUTO_CACHE_BYTES = 1 << 30
+_BYTES_PER_PIXEL = 4
+
+
+class TrainPipeline:
+    """Batches for `model.fit`.
+
+    Args:
+        dataset: where from.
+        split: which part of it, mostly `"train"`.
+        config: size and augmentation.
+        batch_size: examples in each batch.
+        seed: decides order and augmentation.
+        cache: keep decoded (and, by `config.image_scale`, scaled) examples in `"memory"`, `"none"`
+            of them, or `"auto"`: all if they take 1 GiB at most. It changes the speed, never the
+            batches.
+
+    Raises:
+        ValueError: no such split, a batch size below 1, an unknown `cache`, or images that
+            `config.image_scale` makes smaller than 33 pixels.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        split: str,
+        config: AugmentationConfig,
+        batch_size: int,
+        seed: int = 0,
+        cache: str = "auto",
+    ):
+        if batch_size < 1:
+            raise ValueError(
+                f"`batch_size`: expected 1 or more. Received: {batch_size}"
+            )
+        if cache not in ("auto", "memory", "none"):
+            raise ValueError(
+                f"`cache`: expected 'auto', 'memory' or 'none'. Received: {cache!r}"
+            )
+        check_scaled_sizes(dataset, split, config.image_scale)
+        self.dataset, self.split, self.config = dataset, split, config
+        self.batch_size, self.seed, self.cache = batch_size, seed, cache
+        self._reader: ExampleReader | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches until every example has been seen: the example count over the batch size, up.
+
+        The stream itself has no seams: where the batch size does not divide the number of
+        examples, a batch takes its last examples from the next shuffling.
+        """
+        return math.ceil(self.dataset.splits[self.split] / self.batch_size)
+
+    def build(self, start_step: int = 0) -> tf.data.Dataset:
+        """The stream from batch `start_step` on, without end.
+
+        Returns:
+            A `tf.data.Dataset` of float32 `(batch_size, *crop_size, 3)` images in 0 ... 255 and
+            int32 `(batch_size, *crop_size)` labels.
+        """
+        if start_step < 0:
+            raise ValueError(
+                f"`start_step`: expected 0 or more. Received: {start_step}"
+            )
+        self._reader = self._reader or self._open()
+        numbers = tf.data.Dataset.range(
+            start_step * self.batch_size, np.iinfo(np.int64).max
+        )
+        batches = (
+            numbers.map(
+                self.example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            )
+            .batch(self.batch_size, drop_remainder=True)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+        return batches.apply(
+            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        )
+
+    def example(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Example `number` (scalar int64) of the stream, augmented: image and label."""
+        self._reader = self._reader or self._open()
+        count = tf.constant(len(self._reader), tf.int64)
+        number = tf.cast(number, tf.int64)
+        seed = tf.constant(self.seed, tf.int64)
+        index = tf.random.experimental.index_shuffle(
+            number % count, tf.stack([seed, number // count]), count - 1
+        )
+        example = self._reader.read(index)
+        return augment(
+            example["image"],
+            example["label"],
+            tf.stack([seed, number]),
+            self.config,
+            self.dataset.ignore_label,
+        )
+
+    def _open(self) -> ExampleReader:
+        reader = ScaledExamples(
+            self.dataset.reader(self.split), self.config.image_scale
+        )
+        size = int(reader.sizes.prod(axis=1).sum()) * _BYTES_PER_PIXEL
+        if self.cache == "none" or (self.cache == "auto" and size > _AUTO_CACHE_BYTES):
+            return reader
+        if isinstance(reader.source, PackedExamples) and self.config.image_scale == 1:
+            return reader.source
+        examples = tf.data.Dataset.range(len(reader)).map(
+            reader.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+        progress = tqdm(
+            examples.as_numpy_iterator(),
+            desc=f"Reading {self.dataset.name}/{self.split}",
+            total=len(reader),
+            delay=1.0,
+            leave=False,
+        )
+        return PackedExamples(progress, reader.sizes)
+
+
+class ScaledExamples:
+    """Another reader's examples, scaled by a fixed factor; pixels are rounded to whole numbers."""
+
+    def __init__(self, source: ExampleReader, scale: float):
+        self.source, self.scale = source, scale
+        self.sizes = np.maximum(np.round(source.sizes * scale), 1).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `ExampleReader.read`."""
+        example = self.source.read(index)
+        image = tf.round(scale_image(example["image"], self.scale))
+        label = scale_label(example["label"], self.scale)
+        return {**example, "image": tf.cast(image, tf.uint8), "label": label}

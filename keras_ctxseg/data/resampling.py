@@ -1,0 +1,32 @@
+"""Scaling images and label maps on one grid: half-pixel centres, as everywhere in this package."""
+
+import tensorflow as tf
+
+
+def scaled_size(size: tf.Tensor, scale: float) -> tf.Tensor:
+    """Height and width (integer, `(2,)`) times `scale`, rounded; one pixel at least."""
+    scaled = tf.round(tf.cast(size, tf.float64) * scale)
+    return tf.maximum(tf.cast(scaled, tf.int32), 1)
+
+
+def scale_image(image: tf.Tensor, scale: float) -> tf.Tensor:
+    """Scale an image bilinearly, without antialiasing: at 0.5, the mean of each two by two pixels.
+
+    Args:
+        image: `(height, width, 3)` in 0 ... 255.
+        scale: the factor; 1 returns the image's own values.
+
+    Returns:
+        float32 `(round(scale * height), round(scale * width), 3)`.
+    """
+    if scale == 1:
+        return tf.cast(image, tf.float32)
+    return tf.image.resize(image, scaled_size(tf.shape(image)[:2], scale), "bilinear")
+
+
+def scale_label(label: tf.Tensor, scale: float) -> tf.Tensor:
+    """Scale a label map `(height, width)` by taking the nearest pixel's id."""
+    if scale == 1:
+        return label
+    size = scaled_size(tf.shape(label), scale)
+    return tf.image.resize(label[..., None], size, "nearest")[..., 0]
