@@ -28,7 +28,7 @@ _HOMES = {
     "train": "run",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 
 import keras_ctxseg as ctx
-from keras_ctxseg.training.checkpoint import CheckpointError, check_num_classes
 from keras_ctxseg.training.config import ConfigError, RunConfig
 
 if TYPE_CHECKING:
@@ -38,27 +36,14 @@ def load_dataset(config: RunConfig) -> SegmentationDataset:
 def build_model(config: RunConfig, num_classes: int) -> keras.Model:
     """The network in the configured precision, with the weights of `model.weights` if given."""
     keras.utils.set_random_seed(config.training.seed)
+    options = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in config.model.options.items()
+    }
     with dtype_policy(config.training.precision):
-        model = ctx.models.build(config.model.name, num_classes, **config.model.options)
-    if config.model.weights is not None:
-        load_weights(model, config.model.weights)
-    return model
-
-
-def load_weights(model: keras.Model, path: str | Path) -> None:
-    """Starts `model` from another checkpoint of the same network.
-
-    Raises:
-        CheckpointError: if the file is missing, damaged, or holds another network.
-    """
-    source = ctx.training.load_checkpoint(path)
-    check_num_classes(source, int(model.output["logits"].shape[-1]), path)
-    if [weight.shape for weight in source.weights] != [weight.shape for weight in model.weights]:
-        raise CheckpointError(
-            f"`model.weights`: {path} holds another network: {source.name} with "
-            f"{source.count_params():,} parameters, expected {model.name} with {model.count_params():,}"
+        return ctx.models.build(
+            config.model.name, num_classes, weights=config.model.weights, **options
         )
-    model.set_weights(source.get_weights())
 
 
 def build_pipeline(config: RunConfig, dataset: SegmentationDataset) -> TrainPipeline:
