@@ -22,7 +22,16 @@ _HOMES = {
 }
 _MODULES = ("palettes",)
 
-__all__ = [*_HOMES, *_MODULES]
+__all__ = [
+    "AugmentationConfig",
+    "SegmentationDataset",
+    "TrainPipeline",
+    "evaluation_examples",
+    "list_datasets",
+    "load",
+    "palettes",
+    "read_image",
+]
 
 
 def __getattr__(name: str):

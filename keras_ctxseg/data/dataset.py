@@ -9,8 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ctxseg._naming import nearest
-
-IGNORE_LABEL = 255
+from keras_ctxseg.data.palettes import IGNORE_LABEL
 
 
 class ExampleReader(Protocol):
