@@ -1,0 +1,75 @@
+"""From images to logits at the size of a label map: the one definition that all of evaluation uses."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ctxseg.layers.resize import resize_bilinear
+from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE, SegmentationModel
+
+LOGITS = "logits"
+
+
+def full_size_logits(
+    model: keras.Model, images: tf.Tensor, size: tf.Tensor
+) -> tf.Tensor:
+    """The model's logits, resized by half-pixel bilinear interpolation.
+
+    Args:
+        model: maps images to logits, or to a dict that holds them under "logits".
+        images: (batch, image_height, image_width, 3) float32, RGB in 0 ... 255.
+        size: (2,) int32, height and width of the result.
+
+    Returns:
+        (batch, height, width, classes) float32.
+    """
+    outputs = model(images, training=False)
+    logits = tf.cast(
+        outputs[LOGITS] if isinstance(outputs, dict) else outputs, tf.float32
+    )
+    same = tf.reduce_all(tf.equal(tf.shape(logits)[1:3], size))
+    resized = tf.cond(same, lambda: logits, lambda: resize_bilinear(logits, size))
+    resized.set_shape((None, None, None, logits.shape[-1]))
+    return resized
+
+
+def image_spec(model: keras.Model) -> tf.TensorSpec:
+    """What a graph of this model takes: run-time sizes wherever the model leaves them open."""
+    shape = (None, None, 3)
+    if getattr(model, "inputs", None):
+        shape = tuple(model.inputs[0].shape[1:])
+    return tf.TensorSpec((None, *shape), tf.float32, name="images")
+
+
+def check_image(model: keras.Model, image: np.ndarray, name: str) -> None:
+    """Raises a ValueError that names the image where its shape does not fit the model."""
+    if image.ndim != 3 or image.shape[-1] != 3:
+        raise ValueError(
+            f"image {name!r}: expected RGB of shape (height, width, 3). Received: {image.shape}"
+        )
+    expected = image_spec(model).shape[1:3]
+    if not expected.is_compatible_with(image.shape[:2]):
+        wanted = "x".join("any" if side is None else str(side) for side in expected)
+        raise ValueError(
+            f"image {name!r}: the model takes images of {wanted} (height x width). "
+            f"Received: {image.shape[0]}x{image.shape[1]}"
+        )
+    if isinstance(model, SegmentationModel) and min(image.shape[:2]) < MINIMUM_SIZE:
+        raise ValueError(
+            f"image {name!r}: expected at least {MINIMUM_SIZE} pixels in height and width. "
+            f"Received: {image.shape[0]}x{image.shape[1]}"
+        )
+
+
+def check_num_classes(model: keras.Model, num_classes: int) -> None:
+    """Raises a ValueError where the model tells another number of classes apart."""
+    outputs = getattr(model, "output", None)
+    logits = outputs.get(LOGITS) if isinstance(outputs, dict) else outputs
+    found = logits.shape[-1] if hasattr(logits, "shape") else None
+    if found is not None and found != num_classes:
+        raise ValueError(
+            f"`num_classes` disagrees with the model: its logits have {found} classes. "
+            f"Received: num_classes={num_classes}"
+        )

@@ -1,0 +1,187 @@
+"""The evaluator against a plain NumPy loop over images and pixels."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import confusion_matrix
+
+from keras_ctxseg.evaluation import Evaluator
+from keras_ctxseg.metrics import scores_from_confusion
+
+CLASSES = 4
+
+
+def resize_rows(values, new_size):
+    """Half-pixel linear interpolation along the first axis, in float64."""
+    size = len(values)
+    centres = (np.arange(new_size) + 0.5) * size / new_size - 0.5
+    low = np.floor(centres).astype(int)
+    share = (centres - low).reshape(-1, *[1] * (values.ndim - 1))
+    first, second = np.clip(low, 0, size - 1), np.clip(low + 1, 0, size - 1)
+    return values[first] * (1.0 - share) + values[second] * share
+
+
+def resize(logits, height, width):
+    rows = resize_rows(logits.astype("float64"), height)
+    return resize_rows(rows.transpose(1, 0, 2), width).transpose(1, 0, 2)
+
+
+def predict(model, example):
+    logits = keras.ops.convert_to_numpy(model(example["image"][None])["logits"])[0]
+    return resize(logits, *example["label"].shape).argmax(-1)
+
+
+def loop(model, examples):
+    """One confusion matrix per image."""
+    matrices = []
+    for example in examples:
+        valid = example["label"] != 255
+        matrices.append(
+            confusion_matrix(
+                example["label"][valid],
+                predict(model, example)[valid],
+                labels=range(CLASSES),
+            )
+        )
+    return matrices
+
+
+def as_dataset(examples):
+    spec = {
+        "image": tf.TensorSpec((None, None, 3), tf.float32),
+        "label": tf.TensorSpec((None, None), tf.int32),
+        "name": tf.TensorSpec((), tf.string),
+    }
+    return tf.data.Dataset.from_generator(lambda: iter(examples), output_signature=spec)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+@pytest.mark.parametrize("kind", [list, as_dataset])
+def test_equals_a_loop_over_images(model, examples, batch_size, kind):
+    result = Evaluator(model, CLASSES, batch_size=batch_size)(kind(examples))
+    matrices = loop(model, examples)
+    np.testing.assert_array_equal(result.confusion, np.sum(matrices, axis=0))
+    expected = scores_from_confusion(np.sum(matrices, axis=0))
+    assert result.scores.mean_iou == pytest.approx(expected.mean_iou, abs=1e-12)
+    assert [image.name for image in result.images] == [
+        example["name"] for example in examples
+    ]
+    for image, matrix, example in zip(result.images, matrices, examples, strict=True):
+        assert image.mean_iou == pytest.approx(
+            scores_from_confusion(matrix).mean_iou, abs=1e-12
+        )
+        assert image.valid_pixels == matrix.sum()
+        assert (image.height, image.width) == example["label"].shape
+
+
+def test_predicts_at_any_size(model, examples):
+    evaluator = Evaluator(model, CLASSES)
+    for example in examples[:3]:
+        ids = evaluator.predict(example["image"], example["label"].shape)
+        np.testing.assert_array_equal(ids, predict(model, example))
+    assert evaluator.predict(examples[0]["image"]).shape == (12, 16)
+
+
+def test_one_graph_serves_all_sizes_and_follows_the_weights(model, examples):
+    evaluator = Evaluator(model, CLASSES)
+    before = evaluator(examples)
+    for variable in model.trainable_variables:
+        variable.assign(-variable)
+    after = evaluator(examples)
+    np.testing.assert_array_equal(
+        after.confusion, np.sum(loop(model, examples), axis=0)
+    )
+    assert (after.confusion != before.confusion).any()
+    assert evaluator._count.experimental_get_tracing_count() == 1
+
+
+def test_images_of_nothing_but_ignored_pixels(model, examples):
+    examples[1]["label"][:] = 255
+    result = Evaluator(model, CLASSES)(examples)
+    assert result.images[1].valid_pixels == 0
+    assert np.isnan(result.images[1].mean_iou)
+    assert "image_1" not in [image.name for image in result.ranked()]
+    assert json.loads(result.to_json())["images"][1]["mean_iou"] is None
+
+
+def test_a_model_without_dict_and_with_a_fixed_size(examples):
+    images = keras.Input((12, 16, 3))
+    model = keras.Model(images, keras.layers.Conv2D(CLASSES, 1)(images))
+    result = Evaluator(model, CLASSES)(examples[:2])
+    assert result.confusion.sum() == sum(
+        (e["label"] != 255).sum() for e in examples[:2]
+    )
+    with pytest.raises(ValueError, match="'image_2'.*12x16.*9x20"):
+        Evaluator(model, CLASSES)(examples)
+
+
+@pytest.mark.parametrize("wrong", [CLASSES, 200, -1])
+def test_label_ids_outside_the_classes_name_the_image(model, examples, wrong):
+    examples[4]["label"][3, 5] = wrong
+    with pytest.raises(ValueError, match=rf"'image_4'.*0 \.\.\. 3.*255.*\[{wrong}\]"):
+        Evaluator(model, CLASSES)(examples)
+
+
+def test_other_ignore_label(model, examples):
+    renamed = [
+        {**e, "label": np.where(e["label"] == 255, 11, e["label"])} for e in examples
+    ]
+    expected = Evaluator(model, CLASSES)(examples).confusion
+    result = Evaluator(model, CLASSES, ignore_label=11)(renamed)
+    np.testing.assert_array_equal(result.confusion, expected)
+
+
+def test_logits_that_are_not_finite_are_refused(model, examples):
+    kernel = model.get_layer("logits").kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    with pytest.raises(ValueError, match="'image_0'.*not finite"):
+        Evaluator(model, CLASSES, batch_size=1)(examples[:1])
+
+
+def test_bad_input_is_named(model, examples):
+    with pytest.raises(
+        ValueError, match="logits have 4 classes. Received: num_classes=5"
+    ):
+        Evaluator(model, 5)
+    with pytest.raises(ValueError, match="name 4 classes. Received: 2 names"):
+        Evaluator(model, CLASSES, class_names=["a", "b"])
+    with pytest.raises(ValueError, match="no examples"):
+        Evaluator(model, CLASSES)([])
+    with pytest.raises(ValueError, match=r"'x'.*RGB.*\(12, 16\)"):
+        Evaluator(model, CLASSES)(
+            [{**examples[0], "image": np.zeros((12, 16)), "name": "x"}]
+        )
+    with pytest.raises(ValueError, match=r"'image_0'.*integers.*float"):
+        Evaluator(model, CLASSES)([{**examples[0], "label": np.zeros((12, 16))}])
+    with pytest.raises(ValueError, match="batch_size.*0"):
+        Evaluator(model, CLASSES, batch_size=0)
+
+
+def test_json_and_table_hold_the_figures(model, examples, tmp_path):
+    for example in examples:  # class 2 becomes absent from the labels
+        example["label"][example["label"] == 2] = 255
+    model.get_layer("logits").bias.assign(
+        [0.0, 0.0, -1e9, 0.0]
+    )  # and from the predictions
+    names = ["sky", "road", "boat", "car"]
+    result = Evaluator(model, CLASSES, class_names=names)(examples)
+    written = json.loads(result.to_json(tmp_path / "result.json"))
+    assert written == json.loads((tmp_path / "result.json").read_text())
+    assert written["mean_iou"] == result.scores.mean_iou
+    assert written["confusion"]["matrix"] == result.confusion.tolist()
+    assert [entry["name"] for entry in written["classes"]] == names
+    assert written["classes"][2]["iou"] is None
+    assert not written["classes"][2]["present"]
+    assert written["absent_classes"] == ["boat"]
+    assert "left out" in written["absent_classes_policy"]
+    assert len(written["images"]) == len(examples)
+    table = result.table()
+    assert f"{100 * result.scores.mean_iou:.2f}" in table
+    assert "Left out of the mean IoU" in table
+    assert table.splitlines()[1].split()[:2] == [
+        "sky",
+        f"{100 * result.scores.per_class_iou[0]:.2f}",
+    ]
