@@ -73,9 +73,7 @@ class Evaluator:
         images = image_spec(model)
         label_maps = tf.TensorSpec((None, None, None), tf.int32, name="labels")
         size = tf.TensorSpec((2,), tf.int32, name="size")
-        self._count = tf.function(
-            self._count_pixels, (images, label_maps), autograph=False
-        )
+        self._count = tf.function(self._count_pixels, (images, label_maps), autograph=False)
         self._label = tf.function(self._label_pixels, (images, size), autograph=False)
 
     def __call__(self, examples: Iterable[Mapping[str, Any]]) -> EvaluationResult:
@@ -93,21 +91,13 @@ class Evaluator:
         start = time.perf_counter()
         confusion = np.zeros((self.num_classes, self.num_classes), np.int64)
         scores: dict[int, ImageScore] = {}
-        total = (
-            len(examples) if isinstance(examples, Sequence) else _cardinality(examples)
-        )
+        total = len(examples) if isinstance(examples, Sequence) else _cardinality(examples)
         stream = track(self._read(examples), "Evaluating", total, self.progress)
-        for batch in batches_of_equal_size(
-            stream, self.batch_size, 4 * self.batch_size
-        ):
+        for batch in batches_of_equal_size(stream, self.batch_size, 4 * self.batch_size):
             images = np.stack([example.image for example in batch])
             labels = np.stack([example.label for example in batch])
-            matrices, wrong, finite = (
-                array.numpy() for array in self._count(images, labels)
-            )
-            for example, matrix, bad, sound in zip(
-                batch, matrices, wrong, finite, strict=True
-            ):
+            matrices, wrong, finite = (array.numpy() for array in self._count(images, labels))
+            for example, matrix, bad, sound in zip(batch, matrices, wrong, finite, strict=True):
                 if bad:
                     self._refuse_label(example)
                 if not sound:
@@ -183,9 +173,7 @@ class Evaluator:
         bins = tf.where(ignored, cells + 1, bins)
         batch = tf.shape(labels)[0]
         first = tf.range(batch)[:, None, None] * (cells + 2)
-        counts = tf.math.bincount(
-            tf.reshape(first + bins, (-1,)), minlength=batch * (cells + 2)
-        )
+        counts = tf.math.bincount(tf.reshape(first + bins, (-1,)), minlength=batch * (cells + 2))
         counts = tf.reshape(counts, (batch, cells + 2))
         return (
             tf.reshape(counts[:, :cells], (batch, classes, classes)),
@@ -217,9 +205,7 @@ def _image_score(example: Example, matrix: np.ndarray) -> ImageScore:
 
 
 def _cardinality(examples) -> int | None:
-    return (
-        int(examples.cardinality()) if isinstance(examples, tf.data.Dataset) else None
-    )
+    return int(examples.cardinality()) if isinstance(examples, tf.data.Dataset) else None
 
 
 def _text(value) -> str:

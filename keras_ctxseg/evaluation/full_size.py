@@ -12,9 +12,7 @@ from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE, SegmentationMod
 LOGITS = "logits"
 
 
-def full_size_logits(
-    model: keras.Model, images: tf.Tensor, size: tf.Tensor
-) -> tf.Tensor:
+def full_size_logits(model: keras.Model, images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """The model's logits, resized by half-pixel bilinear interpolation.
 
     Args:
@@ -26,9 +24,7 @@ def full_size_logits(
         (batch, height, width, classes) float32.
     """
     outputs = model(images, training=False)
-    logits = tf.cast(
-        outputs[LOGITS] if isinstance(outputs, dict) else outputs, tf.float32
-    )
+    logits = tf.cast(outputs[LOGITS] if isinstance(outputs, dict) else outputs, tf.float32)
     same = tf.reduce_all(tf.equal(tf.shape(logits)[1:3], size))
     resized = tf.cond(same, lambda: logits, lambda: resize_bilinear(logits, size))
     resized.set_shape((None, None, None, logits.shape[-1]))

@@ -8,9 +8,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def track(
-    items: Iterable[Item], what: str, total: int | None, show: bool
-) -> Iterator[Item]:
+def track(items: Iterable[Item], what: str, total: int | None, show: bool) -> Iterator[Item]:
     """Yields `items`, with a bar in the terminal if `show`.
 
     Args:

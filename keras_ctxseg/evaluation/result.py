@@ -124,12 +124,8 @@ class EvaluationResult:
         """A text table: a line for each class, the means, and what was left out."""
         scores = self.scores
         share = self.confusion.sum(axis=1) / max(1, self.confusion.sum())
-        width = max(
-            len("frequency-weighted IoU"), *(len(name) for name in self.class_names)
-        )
-        lines = [
-            f"{'class':{width}}  {'IoU %':>7}  {'accuracy %':>10}  {'pixels %':>8}"
-        ]
+        width = max(len("frequency-weighted IoU"), *(len(name) for name in self.class_names))
+        lines = [f"{'class':{width}}  {'IoU %':>7}  {'accuracy %':>10}  {'pixels %':>8}"]
         rows = zip(
             self.class_names,
             scores.per_class_iou,
@@ -144,14 +140,10 @@ class EvaluationResult:
         lines.append("-" * len(lines[0]))
         lines.append(f"{'mean':{width}}  {_percent(scores.mean_iou):>7}  "
                      f"{_percent(scores.mean_accuracy):>10}")  # fmt: skip
-        lines.append(
-            f"{'pixel accuracy':{width}}  {'':>7}  {_percent(scores.pixel_accuracy):>10}"
-        )
+        lines.append(f"{'pixel accuracy':{width}}  {'':>7}  {_percent(scores.pixel_accuracy):>10}")
         weighted = _percent(scores.frequency_weighted_iou)
         lines.append(f"{'frequency-weighted IoU':{width}}  {weighted:>7}")
-        lines.append(
-            f"{len(self.images)} images, {self.confusion.sum():,} valid pixels"
-        )
+        lines.append(f"{len(self.images)} images, {self.confusion.sum():,} valid pixels")
         if self.absent_classes:
             lines.append(
                 f"Left out of the mean IoU, as neither labels nor predictions show them: "

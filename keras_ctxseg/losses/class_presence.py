@@ -34,7 +34,10 @@ class ClassPresenceLoss(keras.losses.Loss):
     """
 
     def __init__(
-        self, ignore_label: int = 255, name: str = "class_presence", dtype: str | None = None
+        self,
+        ignore_label: int = 255,
+        name: str = "class_presence",
+        dtype: str | None = None,
     ):
         super().__init__(name=name, reduction=None, dtype=dtype or "float32")
         self.ignore_label = int(ignore_label)
@@ -82,4 +85,8 @@ class ClassPresenceLoss(keras.losses.Loss):
         return ops.reshape(counts, (batch, bins))[:, :num_classes] > 0
 
     def get_config(self):
-        return {"name": self.name, "dtype": self.dtype, "ignore_label": self.ignore_label}
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "ignore_label": self.ignore_label,
+        }

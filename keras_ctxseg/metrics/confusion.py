@@ -71,7 +71,10 @@ class ConfusionMatrix(keras.metrics.Metric):
         counted = ops.logical_and(valid, known)
         if sample_weight is not None:
             taken = ops.not_equal(pixel_weights(sample_weight, labels, "float32"), 0.0)
-            wrong, counted = ops.logical_and(wrong, taken), ops.logical_and(counted, taken)
+            wrong, counted = (
+                ops.logical_and(wrong, taken),
+                ops.logical_and(counted, taken),
+            )
 
         # Two bins more than cells: one for pixels that are wrong, one for those left out.
         cells = classes * classes

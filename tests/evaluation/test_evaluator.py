@@ -66,13 +66,9 @@ def test_equals_a_loop_over_images(model, examples, batch_size, kind):
     np.testing.assert_array_equal(result.confusion, np.sum(matrices, axis=0))
     expected = scores_from_confusion(np.sum(matrices, axis=0))
     assert result.scores.mean_iou == pytest.approx(expected.mean_iou, abs=1e-12)
-    assert [image.name for image in result.images] == [
-        example["name"] for example in examples
-    ]
+    assert [image.name for image in result.images] == [example["name"] for example in examples]
     for image, matrix, example in zip(result.images, matrices, examples, strict=True):
-        assert image.mean_iou == pytest.approx(
-            scores_from_confusion(matrix).mean_iou, abs=1e-12
-        )
+        assert image.mean_iou == pytest.approx(scores_from_confusion(matrix).mean_iou, abs=1e-12)
         assert image.valid_pixels == matrix.sum()
         assert (image.height, image.width) == example["label"].shape
 
@@ -91,9 +87,7 @@ def test_one_graph_serves_all_sizes_and_follows_the_weights(model, examples):
     for variable in model.trainable_variables:
         variable.assign(-variable)
     after = evaluator(examples)
-    np.testing.assert_array_equal(
-        after.confusion, np.sum(loop(model, examples), axis=0)
-    )
+    np.testing.assert_array_equal(after.confusion, np.sum(loop(model, examples), axis=0))
     assert (after.confusion != before.confusion).any()
     assert evaluator._count.experimental_get_tracing_count() == 1
 
@@ -111,9 +105,7 @@ def test_a_model_without_dict_and_with_a_fixed_size(examples):
     images = keras.Input((12, 16, 3))
     model = keras.Model(images, keras.layers.Conv2D(CLASSES, 1)(images))
     result = Evaluator(model, CLASSES)(examples[:2])
-    assert result.confusion.sum() == sum(
-        (e["label"] != 255).sum() for e in examples[:2]
-    )
+    assert result.confusion.sum() == sum((e["label"] != 255).sum() for e in examples[:2])
     with pytest.raises(ValueError, match="'image_2'.*12x16.*9x20"):
         Evaluator(model, CLASSES)(examples)
 
@@ -126,9 +118,7 @@ def test_label_ids_outside_the_classes_name_the_image(model, examples, wrong):
 
 
 def test_other_ignore_label(model, examples):
-    renamed = [
-        {**e, "label": np.where(e["label"] == 255, 11, e["label"])} for e in examples
-    ]
+    renamed = [{**e, "label": np.where(e["label"] == 255, 11, e["label"])} for e in examples]
     expected = Evaluator(model, CLASSES)(examples).confusion
     result = Evaluator(model, CLASSES, ignore_label=11)(renamed)
     np.testing.assert_array_equal(result.confusion, expected)
@@ -142,18 +132,14 @@ def test_logits_that_are_not_finite_are_refused(model, examples):
 
 
 def test_bad_input_is_named(model, examples):
-    with pytest.raises(
-        ValueError, match="logits have 4 classes. Received: num_classes=5"
-    ):
+    with pytest.raises(ValueError, match="logits have 4 classes. Received: num_classes=5"):
         Evaluator(model, 5)
     with pytest.raises(ValueError, match="name 4 classes. Received: 2 names"):
         Evaluator(model, CLASSES, class_names=["a", "b"])
     with pytest.raises(ValueError, match="no examples"):
         Evaluator(model, CLASSES)([])
     with pytest.raises(ValueError, match=r"'x'.*RGB.*\(12, 16\)"):
-        Evaluator(model, CLASSES)(
-            [{**examples[0], "image": np.zeros((12, 16)), "name": "x"}]
-        )
+        Evaluator(model, CLASSES)([{**examples[0], "image": np.zeros((12, 16)), "name": "x"}])
     with pytest.raises(ValueError, match=r"'image_0'.*integers.*float"):
         Evaluator(model, CLASSES)([{**examples[0], "label": np.zeros((12, 16))}])
     with pytest.raises(ValueError, match="batch_size.*0"):
@@ -163,9 +149,7 @@ def test_bad_input_is_named(model, examples):
 def test_json_and_table_hold_the_figures(model, examples, tmp_path):
     for example in examples:  # class 2 becomes absent from the labels
         example["label"][example["label"] == 2] = 255
-    model.get_layer("logits").bias.assign(
-        [0.0, 0.0, -1e9, 0.0]
-    )  # and from the predictions
+    model.get_layer("logits").bias.assign([0.0, 0.0, -1e9, 0.0])  # and from the predictions
     names = ["sky", "road", "boat", "car"]
     result = Evaluator(model, CLASSES, class_names=names)(examples)
     written = json.loads(result.to_json(tmp_path / "result.json"))

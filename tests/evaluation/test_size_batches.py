@@ -6,9 +6,7 @@ from keras_ctxseg.evaluation.size_batches import Example, batches_of_equal_size
 
 
 def example(index, size):
-    return Example(
-        index, str(index), np.zeros((*size, 3), "float32"), np.zeros(size, "int32")
-    )
+    return Example(index, str(index), np.zeros((*size, 3), "float32"), np.zeros(size, "int32"))
 
 
 def test_groups_are_of_one_size_and_complete():

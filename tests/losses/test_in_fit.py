@@ -53,7 +53,10 @@ def test_dict_of_losses_weights_and_metrics(policy):
     predictions = np.argmax(keras.ops.convert_to_numpy(model(images)["logits"]), -1)
     model.compile(
         optimizer=keras.optimizers.SGD(1e-9),
-        loss={"logits": SegmentationCrossentropy(), "presence_logits": ClassPresenceLoss()},
+        loss={
+            "logits": SegmentationCrossentropy(),
+            "presence_logits": ClassPresenceLoss(),
+        },
         loss_weights={"logits": 1.0, "presence_logits": 0.2},
         metrics={"logits": [MeanIoU(CLASSES), PixelAccuracy(CLASSES)]},
         jit_compile=False,

@@ -25,7 +25,12 @@ def softmax(logits):
 
 
 def oracle(
-    labels, logits, class_weights=None, label_smoothing=0.0, fraction=1.0, sample_weight=None
+    labels,
+    logits,
+    class_weights=None,
+    label_smoothing=0.0,
+    fraction=1.0,
+    sample_weight=None,
 ):
     """Loss and gradient in float64, pixel by pixel."""
     logits = logits.astype("float64")
@@ -209,7 +214,11 @@ def test_half_precision_logits_are_summed_in_float32():
 
 def test_serialises():
     loss = SegmentationCrossentropy(
-        ignore_label=11, class_weights=[1, 2], label_smoothing=0.1, top_k_fraction=0.5, name="x"
+        ignore_label=11,
+        class_weights=[1, 2],
+        label_smoothing=0.1,
+        top_k_fraction=0.5,
+        name="x",
     )
     config = keras.losses.serialize(loss)
     assert config["registered_name"] == "keras_ctxseg>SegmentationCrossentropy"

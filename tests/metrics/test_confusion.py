@@ -56,7 +56,11 @@ def test_mean_iou_and_pixel_accuracy_against_scikit_learn():
     mean_iou.update_state(labels, predictions)
     accuracy.update_state(labels, logits_for(predictions))
     expected = jaccard_score(
-        labels[valid], predictions[valid], labels=[0, 1, 2, 4], average="macro", zero_division=0
+        labels[valid],
+        predictions[valid],
+        labels=[0, 1, 2, 4],
+        average="macro",
+        zero_division=0,
     )
     assert float(mean_iou.result()) == pytest.approx(expected, rel=1e-6)
     right = accuracy_score(labels[valid], predictions[valid])

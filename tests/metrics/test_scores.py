@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, jaccard_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    jaccard_score,
+)
 
 from keras_ctxseg.metrics import scores_from_confusion
 
