@@ -15,7 +15,7 @@ _HOMES = {
     "AugmentationConfig": "augmentation_config",
     "SegmentationDataset": "dataset",
     "TrainPipeline": "pipeline",
-    "evaluation_examples": "evaluation_examples",
+    "evaluation_examples": "evaluation_split",
     "list_datasets": "registry",
     "load": "registry",
     "read_image": "images",
@@ -40,7 +40,7 @@ def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # also hides a submodule of the same name
+    globals()[name] = value
     return value
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from keras_ctxseg.data.augment import augment
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
 from keras_ctxseg.data.dataset import ExampleReader, SegmentationDataset
-from keras_ctxseg.data.evaluation_examples import check_scaled_sizes
+from keras_ctxseg.data.evaluation_split import check_scaled_sizes
 from keras_ctxseg.data.packed_examples import PackedExamples
 from keras_ctxseg.data.resampling import scale_image, scale_label
 
