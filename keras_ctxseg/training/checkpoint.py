@@ -9,10 +9,12 @@ import os
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
 _STATE_MEMBER = "training_state.json"
+_RANDOM_MEMBER = "random_states.json"
 _PARTIAL = ".partial.keras"
 
 
@@ -48,6 +50,7 @@ def save_checkpoint(model: keras.Model, path: str | Path, state: TrainingState) 
         model.save(partial)
         with zipfile.ZipFile(partial, "a") as archive:
             archive.writestr(_STATE_MEMBER, json.dumps(asdict(state)))
+            archive.writestr(_RANDOM_MEMBER, json.dumps(_random_states(model)))
         _flush(partial)
         os.replace(partial, path)
         _flush(path.parent)
@@ -67,15 +70,7 @@ def read_state(path: str | Path) -> TrainingState:
     Raises:
         CheckpointError: if the file is missing, damaged or no checkpoint of a run.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return TrainingState(**json.loads(archive.read(_STATE_MEMBER)))
-    except KeyError:
-        raise CheckpointError(
-            f"{path} holds no training state: it was not written by a run"
-        ) from None
-    except (OSError, zipfile.BadZipFile, ValueError, TypeError) as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from None
+    return TrainingState(**_read_member(Path(path), _STATE_MEMBER))
 
 
 def load_checkpoint(path: str | Path, num_classes: int | None = None) -> keras.Model:
@@ -138,9 +133,11 @@ def restore(model: keras.Model, path: str | Path) -> TrainingState:
     steps = int(getattr(model.optimizer, "inner_optimizer", model.optimizer).iterations)
     if state.step > 0 and steps == 0:
         raise CheckpointError(
-            f"cannot continue from {path}: its optimizer is another one than the configured "
-            f"{type(model.optimizer).__name__}"
+            f"cannot continue from {path}: its optimizer or schedule is another one than configured"
         )
+    seeds = _seed_variables(model)
+    for variable, value in zip(seeds, _read_member(Path(path), _RANDOM_MEMBER), strict=True):
+        variable.assign(value)
     return state
 
 
@@ -150,6 +147,25 @@ def remove_partial_checkpoints(directory: str | Path) -> list[Path]:
     for leftover in leftovers:
         leftover.unlink(missing_ok=True)
     return leftovers
+
+
+def _seed_variables(model: keras.Model) -> list:
+    """Counters of dropout and the like, which Keras leaves out of its files."""
+    return [variable for variable in model.variables if variable.name == "seed_generator_state"]
+
+
+def _random_states(model: keras.Model) -> list[list[int]]:
+    return [keras.ops.convert_to_numpy(variable).tolist() for variable in _seed_variables(model)]
+
+
+def _read_member(path: Path, name: str) -> Any:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read(name))
+    except KeyError:
+        raise CheckpointError(f"{path} holds no {name}: it was not written by a run") from None
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from None
 
 
 def _flush(path: Path) -> None:

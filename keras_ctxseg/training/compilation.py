@@ -85,8 +85,13 @@ def build_optimizer(training: TrainingConfig, total_steps: int) -> keras.optimiz
         "ema_momentum": 0.99 if training.ema_momentum is None else training.ema_momentum,
     }
     if training.optimizer == "adamw":
-        return AdamW(rate, beta_1=training.momentum, **shared)
-    return SGD(rate, momentum=training.momentum, **shared)
+        optimizer = AdamW(rate, beta_1=training.momentum, **shared)
+    else:
+        optimizer = SGD(rate, momentum=training.momentum, **shared)
+    if training.precision == "mixed_float16":
+        # `compile` would wrap it too, but a model loaded from a file would then lack the wrapper.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
 
 
 def compile_arguments(

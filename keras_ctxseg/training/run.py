@@ -9,16 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
-
 import keras_ctxseg as ctx
 from keras_ctxseg.training import assembly
 from keras_ctxseg.training.checkpoint import TrainingState, remove_partial_checkpoints, restore
 from keras_ctxseg.training.compilation import compile_arguments
-from keras_ctxseg.training.config import ConfigError, RunConfig
+from keras_ctxseg.training.config import RunConfig
 from keras_ctxseg.training.csv_log import CsvLog
+from keras_ctxseg.training.plan import Plan
 from keras_ctxseg.training.run_directory import RunDirectory
-from keras_ctxseg.training.validation import LearningRateLog, StopAfterSteps, ValidateAndSave
+from keras_ctxseg.training.validation import (
+    LearningRateLog,
+    SaveLast,
+    StopAfterSteps,
+    Validation,
+)
 
 
 @dataclass(frozen=True)
@@ -37,32 +41,6 @@ class RunResult:
     steps: int
     best_mean_iou: float | None
     seconds: float
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a run is, in steps and epochs."""
-
-    steps_per_epoch: int
-    total_steps: int
-    epochs: int
-
-    @classmethod
-    def of(cls, config: RunConfig, steps_in_a_pass: int) -> Plan:
-        training = config.training
-        steps_per_epoch = training.steps_per_epoch or steps_in_a_pass
-        total_steps = training.steps or training.epochs * steps_per_epoch
-        for name, steps in (("steps_per_epoch", steps_per_epoch), ("steps", total_steps)):
-            if steps % training.steps_per_execution:
-                raise ConfigError(
-                    f"`training.steps_per_execution`: expected a divisor of the {steps} {name}. "
-                    f"Received: {training.steps_per_execution}"
-                )
-        return cls(steps_per_epoch, total_steps, -(-total_steps // steps_per_epoch))
-
-    def step_after(self, epoch: int) -> int:
-        """Steps taken once the 0-based `epoch` is over."""
-        return min((epoch + 1) * self.steps_per_epoch, self.total_steps)
 
 
 def train(
@@ -91,7 +69,7 @@ def train(
         directory.refuse_if_used()
     dataset = assembly.load_dataset(config)
     pipeline = assembly.build_pipeline(config, dataset)
-    plan = Plan.of(config, pipeline.steps_per_epoch)
+    plan = Plan.of(config.training, pipeline.steps_per_epoch)
     model = assembly.build_model(config, dataset.num_classes)
     model.compile(
         **compile_arguments(model, config.training, dataset.ignore_label, plan.total_steps)
@@ -142,40 +120,49 @@ def _say_facts(model, config, dataset, plan, state, say) -> None:
 
 
 def _fit(model, config, dataset, pipeline, plan, state) -> TrainingState:
+    from keras_ctxseg.data import evaluation_examples
     from keras_ctxseg.training.tensorboard import Overlays, ScalarLog, open_writer
 
     training, directory = config.training, RunDirectory(config.directory)
     split = config.data.validation_split
-    examples = ctx.data.evaluation_examples(dataset, split, config.data.image_scale)
-    evaluator = ctx.evaluation.Evaluator(model, dataset.num_classes, dataset.ignore_label)
+    examples = evaluation_examples(dataset, split, config.data.image_scale)
+    evaluator = ctx.evaluation.Evaluator(
+        model,
+        dataset.num_classes,
+        dataset.ignore_label,
+        dataset.class_names,
+        batch_size=config.evaluation.batch_size,
+    )
     writer = open_writer(directory.tensorboard)
     overlays = Overlays(
-        writer, model, dataset, examples, training.overlay_images, dataset.splits[split]
+        writer, evaluator, dataset.palette, examples, training.overlay_images, dataset.splits[split]
     )
-    validation = ValidateAndSave(
+    validation = Validation(
         lambda: evaluator(examples),
         directory,
-        state,
-        plan.epochs,
-        plan.step_after,
+        plan,
         training.validate_every,
+        state.best_mean_iou,
         on_validated=overlays,
     )
-    callbacks: list[keras.callbacks.Callback] = [
+    save_last = SaveLast(directory, plan, validation)
+    callbacks = [
         LearningRateLog(),
         validation,
         CsvLog(directory.log, state.epoch),
         ScalarLog(writer, plan.step_after),
+        save_last,
     ]
     if plan.total_steps % plan.steps_per_epoch:
-        callbacks.append(StopAfterSteps(plan.total_steps, plan.steps_per_epoch))
+        callbacks.append(StopAfterSteps(plan))
     model.fit(
         pipeline.build(start_step=state.step),
         steps_per_epoch=plan.steps_per_epoch,
         initial_epoch=state.epoch,
         epochs=plan.epochs,
+        shuffle=False,  # The pipeline does it; True makes Keras warn.
         callbacks=callbacks,
         verbose=1 if sys.stdout.isatty() else 2,  # A bar needs a terminal; a file gets a line.
     )
     writer.close()
-    return validation.state
+    return save_last.state

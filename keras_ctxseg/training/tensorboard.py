@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_ctxseg.data import palettes
 
 if TYPE_CHECKING:
-    from keras_ctxseg.data import SegmentationDataset
+    from keras_ctxseg.evaluation import Evaluator
 
 
 class ScalarLog(keras.callbacks.Callback):
@@ -42,8 +42,8 @@ class Overlays:
 
     Args:
         writer: where to.
-        model: the network in training.
-        dataset: gives palette and ignore label.
+        evaluator: predicts with the network in training.
+        palette: uint8 (classes, 3), RGB.
         examples: evaluation examples.
         count: how many are drawn, spread evenly over `size`.
         size: number of examples.
@@ -52,15 +52,15 @@ class Overlays:
     def __init__(
         self,
         writer: tf.summary.SummaryWriter,
-        model: keras.Model,
-        dataset: SegmentationDataset,
+        evaluator: Evaluator,
+        palette: np.ndarray,
         examples: tf.data.Dataset,
         count: int,
         size: int,
     ):
         self.writer = writer
-        self.model = model
-        self.dataset = dataset
+        self.evaluator = evaluator
+        self.palette = palette
         every = max(size // max(count, 1), 1)
         self.examples = list(
             examples.enumerate()
@@ -79,11 +79,10 @@ class Overlays:
 
     def _panel(self, example: dict[str, np.ndarray]) -> np.ndarray:
         label = example["label"]
-        logits = self.model(example["image"][None], training=False)["logits"]
-        predicted = np.argmax(tf.image.resize(logits, label.shape)[0], axis=-1)
+        predicted = self.evaluator.predict(example["image"], label.shape)
         image = tf.image.resize(example["image"], label.shape).numpy()
         image = np.clip(np.round(image), 0, 255).astype(np.uint8)
-        drawn = [palettes.colorize(labels, self.dataset.palette) for labels in (label, predicted)]
+        drawn = [palettes.colorize(labels, self.palette) for labels in (label, predicted)]
         return np.concatenate([image, *drawn], axis=1)
 
 

@@ -62,7 +62,13 @@ def tiny_dataset(num_classes=3, counts=(8, 4), size=40):
 
 
 def tiny_config(output_dir, **training):
-    settings = {"batch_size": 4, "epochs": 4, "learning_rate": 0.05, "overlay_images": 1, **training}
+    settings = {
+        "batch_size": 4,
+        "epochs": 4,
+        "learning_rate": 0.05,
+        "overlay_images": 1,
+        **training,
+    }
     return RunConfig(
         name="run",
         model=ModelConfig("tiny"),
@@ -78,5 +84,18 @@ def tiny_parts(monkeypatch):
     """Makes `train` build the tiny network and read the data set in memory."""
     monkeypatch.setattr(ctx.data, "load", lambda name, **options: tiny_dataset(), raising=False)
     monkeypatch.setattr(
-        ctx.models, "build", lambda name, num_classes, weights=None, **options: tiny_model(num_classes)
+        ctx.models,
+        "build",
+        lambda name, num_classes, weights=None, **options: tiny_model(num_classes),
     )
+
+
+@pytest.fixture
+def make_model():
+    return tiny_model
+
+
+@pytest.fixture
+def make_config(tmp_path):
+    """`make_config(name="run", **training)`: a configuration that writes under `tmp_path`."""
+    return lambda output="runs", **training: tiny_config(tmp_path / output, **training)
