@@ -34,22 +34,15 @@ def augment(
     random = tf.unstack(tf.random.stateless_uniform([8], seed, alg="philox"))
     low, high = config.scale_range
     scale = low + (high - low) * random[0]
-    image, label, inside = _scale_and_crop(
-        image, label, scale, random[1:3], config, ignore_label
-    )
+    image, label, inside = _scale_and_crop(image, label, scale, random[1:3], config, ignore_label)
     if config.flip:
         flipped = random[3] < 0.5
         image, label, inside = (
-            tf.where(flipped, tensor[:, ::-1], tensor)
-            for tensor in (image, label, inside)
+            tf.where(flipped, tensor[:, ::-1], tensor) for tensor in (image, label, inside)
         )
     image = _recolor(image, inside, random[4:8], config)
-    image = tf.where(
-        inside[..., None], image, tf.constant(config.pad_value, tf.float32)
-    )
-    return tf.ensure_shape(image, (*config.crop_size, 3)), tf.ensure_shape(
-        label, config.crop_size
-    )
+    image = tf.where(inside[..., None], image, tf.constant(config.pad_value, tf.float32))
+    return tf.ensure_shape(image, (*config.crop_size, 3)), tf.ensure_shape(label, config.crop_size)
 
 
 def _scale_and_crop(image, label, scale, shifts, config, ignore_label):
@@ -98,9 +91,7 @@ def _recolor(image, inside, random, config):
         image = image * factor(random[0], config.brightness)
     if config.contrast:
         weight = tf.cast(inside, tf.float32)[..., None]
-        mean = tf.reduce_sum(image * weight) / (
-            3 * tf.maximum(tf.reduce_sum(weight), 1)
-        )
+        mean = tf.reduce_sum(image * weight) / (3 * tf.maximum(tf.reduce_sum(weight), 1))
         image = mean + factor(random[1], config.contrast) * (image - mean)
     if config.saturation:
         grey = tf.tensordot(image, tf.constant(_LUMA), 1)[..., None]

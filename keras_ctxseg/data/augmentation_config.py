@@ -38,9 +38,7 @@ class AugmentationConfig:
 
     def __post_init__(self):
         if len(self.crop_size) != 2 or min(self.crop_size) < MIN_SIZE:
-            self._refuse(
-                "crop_size", f"a height and a width of at least {MIN_SIZE} pixels"
-            )
+            self._refuse("crop_size", f"a height and a width of at least {MIN_SIZE} pixels")
         if not 0 < self.image_scale <= 4:
             self._refuse("image_scale", "a factor above 0, at most 4")
         low, high = self.scale_range if len(self.scale_range) == 2 else (0, 0)
@@ -51,13 +49,9 @@ class AugmentationConfig:
                 self._refuse(name, "a strength in 0 ... 1")
         if not 0 <= self.hue <= 0.5:
             self._refuse("hue", "a share of the colour circle in 0 ... 0.5")
-        if len(self.pad_value) != 3 or not all(
-            0 <= value <= 255 for value in self.pad_value
-        ):
+        if len(self.pad_value) != 3 or not all(0 <= value <= 255 for value in self.pad_value):
             self._refuse("pad_value", "red, green and blue in 0 ... 255")
 
     def _refuse(self, name: str, expected: str):
         received = getattr(self, name)
-        raise ValueError(
-            f"Augmentation `{name}`: expected {expected}. Received: {name}={received}"
-        )
+        raise ValueError(f"Augmentation `{name}`: expected {expected}. Received: {name}={received}")

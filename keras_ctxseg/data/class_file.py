@@ -77,9 +77,7 @@ def read_class_file(path: str | os.PathLike) -> ClassTable:
 class _ClassFile:
     def __init__(self, path, content):
         self.path, self.content = path, content
-        self.require(
-            isinstance(content, dict), "", "an object with the key `classes`", content
-        )
+        self.require(isinstance(content, dict), "", "an object with the key `classes`", content)
         for key in content:
             self.require(
                 key in _KEYS,
@@ -88,13 +86,9 @@ class _ClassFile:
                 key,
             )
         names = content.get("classes")
-        distinct = isinstance(names, list) and len(
-            {str(name) for name in names}
-        ) == len(names)
+        distinct = isinstance(names, list) and len({str(name) for name in names}) == len(names)
         self.require(
-            distinct
-            and 1 <= len(names) <= IGNORE_LABEL
-            and all(isinstance(n, str) for n in names),
+            distinct and 1 <= len(names) <= IGNORE_LABEL and all(isinstance(n, str) for n in names),
             "classes",
             f"a list of 1 to {IGNORE_LABEL} different names",
             names,
@@ -104,9 +98,7 @@ class _ClassFile:
     def require(self, condition, key, expected, found):
         if not condition:
             where = f"`{key}`: " if key else ""
-            raise ValueError(
-                f"{self.path}: {where}expected {expected}. Found: {found!r}"
-            )
+            raise ValueError(f"{self.path}: {where}expected {expected}. Found: {found!r}")
 
     def table(self) -> ClassTable:
         void_colors = self.colors("void_colors", self.content.get("void_colors", []))
@@ -134,27 +126,18 @@ class _ClassFile:
 
     def class_ids(self) -> np.ndarray:
         table = np.full(_RAW_IDS, -1, np.int16)
-        label_map = self.content.get(
-            "label_map", {str(i): i for i in range(len(self.names))}
-        )
+        label_map = self.content.get("label_map", {str(i): i for i in range(len(self.names))})
         self.require(isinstance(label_map, dict), "label_map", "an object", label_map)
         for raw, target in label_map.items():
             valid = raw.isdecimal() and int(raw) < _RAW_IDS
-            self.require(
-                valid, "label_map", f"raw ids in 0 ... {_RAW_IDS - 1} as keys", raw
-            )
+            self.require(valid, "label_map", f"raw ids in 0 ... {_RAW_IDS - 1} as keys", raw)
             table[int(raw)] = self.target(raw, target)
         for key in ("void", "ignore_label"):
             for raw in self.void_ids(key):
                 taken = 0 <= table[raw] < len(self.names)
-                self.require(
-                    not taken, key, f"a raw id that is no class (as {raw} is)", raw
-                )
+                self.require(not taken, key, f"a raw id that is no class (as {raw} is)", raw)
                 table[raw] = IGNORE_LABEL
-        if (
-            not {"void", "ignore_label"} & self.content.keys()
-            and table[IGNORE_LABEL] < 0
-        ):
+        if not {"void", "ignore_label"} & self.content.keys() and table[IGNORE_LABEL] < 0:
             table[IGNORE_LABEL] = IGNORE_LABEL
         return table
 
@@ -162,9 +145,7 @@ class _ClassFile:
         if target == "void":
             return IGNORE_LABEL
         if isinstance(target, str):
-            expected = (
-                f"a class name, a class id or 'void'.{nearest(target, self.names)}"
-            )
+            expected = f"a class name, a class id or 'void'.{nearest(target, self.names)}"
             self.require(target in self.names, f"label_map.{raw}", expected, target)
             return self.names.index(target)
         valid = type(target) is int and 0 <= target < len(self.names)
@@ -207,7 +188,5 @@ def _ranges(ids: np.ndarray) -> str:
     if not len(ids):
         return "none"
     runs = np.split(ids, np.flatnonzero(np.diff(ids) > 1) + 1)
-    texts = [
-        str(run[0]) if len(run) == 1 else f"{run[0]} ... {run[-1]}" for run in runs
-    ]
+    texts = [str(run[0]) if len(run) == 1 else f"{run[0]} ... {run[-1]}" for run in runs]
     return ", ".join(texts[:8] + (["..."] if len(texts) > 8 else []))

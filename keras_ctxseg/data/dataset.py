@@ -75,6 +75,4 @@ class SegmentationDataset:
         """
         reader = self.reader(split)
         indices = tf.data.Dataset.range(len(reader))
-        return indices.map(
-            reader.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
+        return indices.map(reader.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

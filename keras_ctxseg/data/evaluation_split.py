@@ -7,9 +7,7 @@ from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.resampling import scale_image
 
 
-def check_scaled_sizes(
-    dataset: SegmentationDataset, split: str, image_scale: float
-) -> None:
+def check_scaled_sizes(dataset: SegmentationDataset, split: str, image_scale: float) -> None:
     """Raises `ValueError` where a scaled image would be too small for the networks."""
     sizes = dataset.reader(split).sizes
     smallest = sizes[sizes.min(axis=1).argmin()]
@@ -44,7 +42,5 @@ def evaluation_examples(
         return {**example, "image": scale_image(example["image"], image_scale)}
 
     examples = dataset.examples(split)
-    examples = examples.map(
-        scale, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+    examples = examples.map(scale, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return examples.prefetch(tf.data.AUTOTUNE)

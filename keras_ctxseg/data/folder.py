@@ -57,9 +57,7 @@ def load_folder(
         class_names=table.class_names,
         palette=table.palette,
         splits={split: len(examples) for split, examples in splits.items()},
-        open_split=lambda split: FileExamples(
-            splits[split], sizes[split], table, mask_format
-        ),
+        open_split=lambda split: FileExamples(splits[split], sizes[split], table, mask_format),
     )
 
 
@@ -83,13 +81,9 @@ class FileExamples:
         return {
             "image": tf.ensure_shape(image, (None, None, 3)),
             "label": tf.cast(tf.ensure_shape(label, (None, None)), tf.int32),
-            "name": tf.gather(
-                tf.constant([example.name for example in self.paths]), index
-            ),
+            "name": tf.gather(tf.constant([example.name for example in self.paths]), index),
         }
 
     def _read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         example = self.paths[int(index)]
-        return read_image(example.image), read_mask(
-            example.mask, self.table, self.mask_format
-        )
+        return read_image(example.image), read_mask(example.mask, self.table, self.mask_format)

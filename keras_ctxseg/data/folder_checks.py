@@ -34,9 +34,7 @@ def check_examples(
     """
     cache = CheckCache(root, table.text, mask_format)
     examples = [example for paths in splits.values() for example in paths]
-    stamps = {
-        example: (*stamp(example.image), *stamp(example.mask)) for example in examples
-    }
+    stamps = {example: (*stamp(example.image), *stamp(example.mask)) for example in examples}
     sizes = {example: cache.get(example.image, stamps[example]) for example in examples}
     unknown = [example for example in examples if sizes[example] is None]
 
@@ -62,11 +60,7 @@ def check_examples(
                 turned.append(example.image)
     cache.save()
     if problems:
-        more = (
-            f"\n... and {len(problems) - _SHOWN} more."
-            if len(problems) > _SHOWN
-            else ""
-        )
+        more = f"\n... and {len(problems) - _SHOWN} more." if len(problems) > _SHOWN else ""
         raise ValueError("\n".join(problems[:_SHOWN]) + more)
     if turned:
         warnings.warn(

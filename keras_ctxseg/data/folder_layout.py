@@ -26,13 +26,9 @@ def find_splits(root: Path) -> dict[str, list[ExamplePaths]]:
         raise ValueError(
             f"{root}: expected a folder. Found: {'a file' if root.exists() else 'none'}"
         )
-    folders = sorted(
-        folder for folder in root.iterdir() if (folder / "images").is_dir()
-    )
+    folders = sorted(folder for folder in root.iterdir() if (folder / "images").is_dir())
     if not folders:
-        inside = (
-            ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
-        )
+        inside = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
         raise ValueError(
             f"{root}: expected splits, each with images and labels (train/images, train/labels, "
             f"val/images, ...). Found: {inside}"
@@ -57,9 +53,7 @@ def _pair(split: Path) -> list[ExamplePaths]:
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise ValueError(
-            f"{folder}: expected a folder of masks beside images/. Found: none"
-        )
+        raise ValueError(f"{folder}: expected a folder of masks beside images/. Found: none")
     files = {}
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() not in SUFFIXES or file.name.startswith("."):
@@ -70,9 +64,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
             )
         files[file.stem] = file
     if not files:
-        raise ValueError(
-            f"{folder}: expected files ending in {', '.join(SUFFIXES)}. Found: none"
-        )
+        raise ValueError(f"{folder}: expected files ending in {', '.join(SUFFIXES)}. Found: none")
     return files
 
 

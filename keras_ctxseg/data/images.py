@@ -24,9 +24,7 @@ def open_image(path: str | os.PathLike) -> Image.Image:
             raise ValueError(f"{path}: {expected}. Found: an empty file (0 bytes)")
         return Image.open(path, formats=("JPEG", "PNG"))
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(
-            f"{path}: {expected}. Found: {error or type(error).__name__}"
-        ) from error
+        raise ValueError(f"{path}: {expected}. Found: {error or type(error).__name__}") from error
 
 
 def decode(image: Image.Image, path: str | os.PathLike) -> None:
@@ -68,4 +66,6 @@ def ends_properly(path: str | os.PathLike, image_format: str) -> bool:
 
 def is_turned(image: Image.Image) -> bool:
     """Whether the EXIF data asks viewers to turn or mirror the stored pixels."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return False  # `getexif` would decode the whole file in search of it
     return image.getexif().get(_EXIF_ORIENTATION, 1) not in (0, 1)

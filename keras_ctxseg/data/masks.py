@@ -16,9 +16,7 @@ MASK_FORMATS = ("ids", "palette", "colors")
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B")
 
 
-def check_mask_mode(
-    image: Image.Image, path: str | os.PathLike, mask_format: str
-) -> None:
+def check_mask_mode(image: Image.Image, path: str | os.PathLike, mask_format: str) -> None:
     """Raises `ValueError` where an opened mask is not written as `mask_format` says."""
     mode = image.mode
     if mask_format == "ids" and mode not in _GREY_MODES:
@@ -43,9 +41,7 @@ def check_mask_mode(
         )
 
 
-def read_mask(
-    path: str | os.PathLike, table: ClassTable, mask_format: str = "ids"
-) -> np.ndarray:
+def read_mask(path: str | os.PathLike, table: ClassTable, mask_format: str = "ids") -> np.ndarray:
     """Read a mask as uint8 `(height, width)`: class ids, and `IGNORE_LABEL` for void pixels.
 
     Args:
@@ -74,9 +70,7 @@ def read_mask(
         found = f"{_few(np.unique(raw[unknown]))} {_where(unknown)}"
         if image.format == "JPEG":
             found += "; JPEG's lossy coding changes ids, masks are best kept as PNG"
-        raise ValueError(
-            f"{path}: expected label ids {table.known_raw_ids}. Found: {found}"
-        )
+        raise ValueError(f"{path}: expected label ids {table.known_raw_ids}. Found: {found}")
     return ids.astype(np.uint8)
 
 
@@ -97,9 +91,7 @@ def _from_colors(rgb: np.ndarray, table: ClassTable, path) -> np.ndarray:
 
 def _png_bit_depth(path) -> int:
     with open(path, "rb") as file:
-        return file.read(25)[
-            24
-        ]  # signature 8, chunk length and type 8, width and height 8
+        return file.read(25)[24]  # signature 8, chunk length and type 8, width and height 8
 
 
 def _few(values, limit: int = 8) -> str:

@@ -39,9 +39,7 @@ class PackedExamples:
             labels[here] = example["label"].reshape(-1)
             names.append(example["name"])
         if len(names) != len(self.sizes):
-            raise ValueError(
-                f"Expected {len(self.sizes)} examples. Received: {len(names)}"
-            )
+            raise ValueError(f"Expected {len(self.sizes)} examples. Received: {len(names)}")
         with tf.device("CPU"):
             self._pixels, self._labels = tf.constant(pixels), tf.constant(labels)
             self._names = tf.constant(names, tf.string)

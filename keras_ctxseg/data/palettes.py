@@ -55,9 +55,7 @@ def overlay(
         uint8 `(height, width, 3)`.
     """
     known = ((labels >= 0) & (labels < len(palette)))[..., None]
-    mixed = (1 - opacity) * np.asarray(image, np.float32) + opacity * colorize(
-        labels, palette
-    )
+    mixed = (1 - opacity) * np.asarray(image, np.float32) + opacity * colorize(labels, palette)
     return np.clip(np.round(np.where(known, mixed, image)), 0, 255).astype(np.uint8)
 
 

@@ -50,13 +50,9 @@ class TrainPipeline:
         cache: str = "auto",
     ):
         if batch_size < 1:
-            raise ValueError(
-                f"`batch_size`: expected 1 or more. Received: {batch_size}"
-            )
+            raise ValueError(f"`batch_size`: expected 1 or more. Received: {batch_size}")
         if cache not in ("auto", "memory", "none"):
-            raise ValueError(
-                f"`cache`: expected 'auto', 'memory' or 'none'. Received: {cache!r}"
-            )
+            raise ValueError(f"`cache`: expected 'auto', 'memory' or 'none'. Received: {cache!r}")
         check_scaled_sizes(dataset, split, config.image_scale)
         self.dataset, self.split, self.config = dataset, split, config
         self.batch_size, self.seed, self.cache = batch_size, seed, cache
@@ -79,23 +75,15 @@ class TrainPipeline:
             int32 `(batch_size, *crop_size)` labels.
         """
         if start_step < 0:
-            raise ValueError(
-                f"`start_step`: expected 0 or more. Received: {start_step}"
-            )
+            raise ValueError(f"`start_step`: expected 0 or more. Received: {start_step}")
         self._reader = self._reader or self._open()
-        numbers = tf.data.Dataset.range(
-            start_step * self.batch_size, np.iinfo(np.int64).max
-        )
+        numbers = tf.data.Dataset.range(start_step * self.batch_size, np.iinfo(np.int64).max)
         batches = (
-            numbers.map(
-                self.example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-            )
+            numbers.map(self.example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             .batch(self.batch_size, drop_remainder=True)
             .prefetch(tf.data.AUTOTUNE)
         )
-        return batches.apply(
-            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        )
+        return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     def example(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Example `number` (scalar int64) of the stream, augmented: image and label."""
@@ -116,9 +104,7 @@ class TrainPipeline:
         )
 
     def _open(self) -> ExampleReader:
-        reader = ScaledExamples(
-            self.dataset.reader(self.split), self.config.image_scale
-        )
+        reader = ScaledExamples(self.dataset.reader(self.split), self.config.image_scale)
         size = int(reader.sizes.prod(axis=1).sum()) * _BYTES_PER_PIXEL
         if self.cache == "none" or (self.cache == "auto" and size > _AUTO_CACHE_BYTES):
             return reader

@@ -44,9 +44,7 @@ def load(name: str, **options) -> SegmentationDataset:
             )
     for option, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and option not in options:
-            raise ValueError(
-                f"Data set {name!r} needs the option {option!r}. Received: {options}"
-            )
+            raise ValueError(f"Data set {name!r} needs the option {option!r}. Received: {options}")
     return loader(**options)
 
 

@@ -46,15 +46,11 @@ class ContextScenes(tfds.core.GeneratorBasedBuilder):
             description="Drawn landscapes in which context decides most classes.",
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Image(
-                        shape=(*size, 3), encoding_format="png"
-                    ),
+                    "image": tfds.features.Image(shape=(*size, 3), encoding_format="png"),
                     "label": tfds.features.LabeledImage(
                         labels=256, shape=(*size, 1), encoding_format="png"
                     ),
-                    "instances": tfds.features.Image(
-                        shape=(*size, 1), encoding_format="png"
-                    ),
+                    "instances": tfds.features.Image(shape=(*size, 1), encoding_format="png"),
                     "name": tfds.features.Text(),
                 }
             ),

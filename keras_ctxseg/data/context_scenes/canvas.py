@@ -39,9 +39,7 @@ class Canvas:
         self.label[mask] = CLASS_NAMES.index(name)
         self.instances[mask] = instance
 
-    def box(
-        self, top, left, height, width, color, name: str, instance: int = 0
-    ) -> None:
+    def box(self, top, left, height, width, color, name: str, instance: int = 0) -> None:
         """A rectangle; what lies outside the picture is cut off."""
         mask = np.zeros(self.label.shape, bool)
         mask[max(top, 0) : top + height, max(left, 0) : left + width] = True

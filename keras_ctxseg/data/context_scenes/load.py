@@ -38,9 +38,7 @@ def load_context_scenes(
     def open_split(split: str) -> PackedExamples:
         examples = [
             {**example, "label": example["label"][..., 0]}
-            for example in tfds.as_numpy(
-                builder.as_dataset(split=split, shuffle_files=False)
-            )
+            for example in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
         ]
         sizes = np.array([example["label"].shape for example in examples])
         return PackedExamples(examples, sizes)
@@ -49,17 +47,13 @@ def load_context_scenes(
         name="context_scenes",
         class_names=CLASS_NAMES,
         palette=PALETTE,
-        splits={
-            split: info.num_examples for split, info in builder.info.splits.items()
-        },
+        splits={split: info.num_examples for split, info in builder.info.splits.items()},
         open_split=open_split,
     )
 
 
 def _prepare(builder) -> None:
-    print(
-        f"Drawing the data set context_scenes into {builder.data_path} ...", flush=True
-    )
+    print(f"Drawing the data set context_scenes into {builder.data_path} ...", flush=True)
     try:
         # TFDS would announce a download; its progress bars stay, they go to stderr.
         with contextlib.redirect_stdout(io.StringIO()):

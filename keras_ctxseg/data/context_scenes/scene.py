@@ -111,9 +111,7 @@ def _vehicle_on_hill(canvas, generator, horizon, shore, facts):
     short = int(generator.integers(*SHORT, endpoint=True))
     long = int(generator.integers(*LONG, endpoint=True))
     length = long if facts.long else short
-    left = int(generator.integers(3, WIDTH - long - 3)) + (
-        0 if facts.long else (long - short) // 2
-    )
+    left = int(generator.integers(3, WIDTH - long - 3)) + (0 if facts.long else (long - short) // 2)
     top = int(generator.integers(horizon + 6, shore - 13))
     name = "train" if facts.long else "tram"
     instance = canvas.new_instance()
@@ -131,12 +129,8 @@ def _blobs(canvas, generator, shore, bank, facts):
         height, width = int(generator.integers(4, 6)), int(generator.integers(13, 18))
         top = int(generator.integers(shore + 6, bank - height - 3))
         left = int(4 + slot * 24 + generator.integers(0, 24 - width))
-        color = np.array(
-            [(190, 80, 60), (70, 90, 170), (225, 220, 210)][generator.integers(3)]
-        )
-        canvas.blob(
-            top, left, height, width, color + generator.uniform(-15, 15, 3), name
-        )
+        color = np.array([(190, 80, 60), (70, 90, 170), (225, 220, 210)][generator.integers(3)])
+        canvas.blob(top, left, height, width, color + generator.uniform(-15, 15, 3), name)
 
 
 def _poles(canvas, generator, shore, bank):
