@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 on success, 1 where a command's own check failed, 2 where the input cannot be used, 130 if stopped.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     if options.command is None:
         _parser().print_help()
         return USER_ERROR
@@ -44,6 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"ctxseg: error: {_one_line(error)}", file=sys.stderr)
         return USER_ERROR
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Lets words of a repeated argument stand on both sides of options, which argparse does not."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    repeated = next((name for name in ("overrides", "images") if hasattr(options, name)), None)
+    if rest and (repeated is None or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        getattr(options, repeated).extend(rest)
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

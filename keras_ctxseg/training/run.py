@@ -74,7 +74,7 @@ def train(
     model.compile(
         **compile_arguments(model, config.training, dataset.ignore_label, plan.total_steps)
     )
-    state = _begin(model, config, directory, resume, say)
+    state = _begin(model, config, dataset, directory, resume, say)
     _say_facts(model, config, dataset, plan, state, say)
     seconds = 0.0
     if state.epoch < plan.epochs:
@@ -86,7 +86,7 @@ def train(
     return RunResult(directory.path, state.epoch, state.step, state.best_mean_iou, seconds)
 
 
-def _begin(model, config, directory, resume, say) -> TrainingState:
+def _begin(model, config, dataset, directory, resume, say) -> TrainingState:
     for leftover in remove_partial_checkpoints(directory.checkpoints):
         say(f"Removed {leftover}, left by a save that was cut off.")
     if resume:
@@ -95,7 +95,7 @@ def _begin(model, config, directory, resume, say) -> TrainingState:
     state = TrainingState(epoch=0, step=0)
     if resume and directory.last.exists():
         state = restore(model, directory.last)
-    directory.write_config(config)
+    directory.describe(config, dataset)
     return state
 
 
@@ -120,12 +120,11 @@ def _say_facts(model, config, dataset, plan, state, say) -> None:
 
 
 def _fit(model, config, dataset, pipeline, plan, state) -> TrainingState:
-    from keras_ctxseg.data import evaluation_examples
     from keras_ctxseg.training.tensorboard import Overlays, ScalarLog, open_writer
 
     training, directory = config.training, RunDirectory(config.directory)
     split = config.data.validation_split
-    examples = evaluation_examples(dataset, split, config.data.image_scale)
+    examples = ctx.data.evaluation_examples(dataset, split, config.data.image_scale)
     evaluator = ctx.evaluation.Evaluator(
         model,
         dataset.num_classes,

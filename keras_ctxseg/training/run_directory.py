@@ -1,12 +1,19 @@
 """Where the files of a run live, and when a run may write there."""
 
+from __future__ import annotations
+
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_ctxseg.training.config import ConfigError, RunConfig
 from keras_ctxseg.training.config_file import load_config, save_config
 from keras_ctxseg.training.config_schema import plain
+
+if TYPE_CHECKING:
+    from keras_ctxseg.data import SegmentationDataset
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,11 @@ class RunDirectory:
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def classes(self) -> Path:
+        """Names and colours of the classes, so that prediction needs no data set."""
+        return self.path / "classes.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -55,10 +67,17 @@ class RunDirectory:
         shutil.rmtree(self.tensorboard, ignore_errors=True)
         self.log.unlink(missing_ok=True)
 
-    def write_config(self, config: RunConfig) -> None:
+    def describe(self, config: RunConfig, dataset: SegmentationDataset) -> None:
+        """Writes `config.yaml` and `classes.json`."""
+        classes = {
+            "classes": list(dataset.class_names),
+            "palette": dataset.palette.tolist(),
+            "ignore_label": dataset.ignore_label,
+        }
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             save_config(config, self.config)
+            self.classes.write_text(json.dumps(classes) + "\n", encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write the run directory {self.path}: {error}") from None
 

@@ -100,13 +100,14 @@ class SaveLast(keras.callbacks.Callback):
 
 
 class LearningRateLog(keras.callbacks.Callback):
-    """Adds the optimizer's current `learning_rate` to the logs of each epoch."""
+    """Adds the `learning_rate` of each epoch's first step to its logs."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            logs["learning_rate"] = float(
-                keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-            )
+            logs["learning_rate"] = self._rate
 
 
 class StopAfterSteps(keras.callbacks.Callback):

@@ -1,0 +1,82 @@
+"""From what a user points at, a run's folder or a checkpoint, to its parts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_ctxseg.training import RunConfig
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A checkpoint and the configuration that goes with it.
+
+    Attributes:
+        config: of the run.
+        checkpoint: the `.keras` file.
+        folder: where results about it go.
+    """
+
+    config: RunConfig
+    checkpoint: Path
+    folder: Path
+
+
+def add_run_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run", metavar="RUN", help="a run's folder (its best checkpoint is taken) or a .keras file"
+    )
+
+
+def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -> OpenedRun:
+    """Finds checkpoint and configuration.
+
+    Args:
+        run: a run's folder, or a checkpoint; in the folder of a run its configuration is found.
+        overrides: `key=value` on top of that configuration.
+        data: a recipe whose `data` section replaces the run's, or that stands in where a checkpoint lies
+            outside a run's folder.
+
+    Raises:
+        ValueError: if there is no such run, checkpoint or configuration.
+    """
+    from keras_ctxseg.training.config import ConfigError
+    from keras_ctxseg.training.config_file import load_config
+    from keras_ctxseg.training.run_directory import RunDirectory
+
+    path = Path(run)
+    if path.is_dir():
+        directory = RunDirectory(path)
+        checkpoint = directory.best if directory.best.is_file() else directory.last
+        if not checkpoint.is_file():
+            raise ConfigError(f"{path}: expected a run's folder with checkpoints/best.keras in it")
+    elif path.is_file():
+        directory, checkpoint = RunDirectory(path.resolve().parent.parent), path
+    else:
+        raise ConfigError(f"{path}: there is no such run or checkpoint")
+    own = directory.config if directory.config.is_file() else None
+    if own is None and data is None:
+        raise ConfigError(
+            f"{checkpoint}: expected {directory.config} beside it. For a checkpoint outside a run's "
+            f"folder give its recipe with --data CONFIG"
+        )
+    config = load_config(own or data, overrides)
+    if own is not None and data is not None:
+        config = replace(config, data=load_config(data, overrides).data)
+    folder = directory.path if own is not None else checkpoint.parent
+    return OpenedRun(config, checkpoint, folder)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`"360x480"` as (360, 480), for argparse."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(
+            f"expected HEIGHTxWIDTH, as in 360x480. Received: {text!r}"
+        )
+    return int(height), int(width)

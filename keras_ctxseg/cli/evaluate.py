@@ -1,0 +1,72 @@
+"""`ctxseg evaluate RUN`."""
+
+import argparse
+from pathlib import Path
+
+from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run
+
+SUMMARY = "score a checkpoint at the images' own size; write JSON and an HTML report"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run_argument(parser)
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="changes to its configuration"
+    )
+    parser.add_argument("--split", help="default: evaluation.split, else data.validation_split")
+    parser.add_argument("--data", metavar="CONFIG", help="a recipe whose data set is taken instead")
+    parser.add_argument("--output", metavar="DIR", type=Path, help="default: RUN/evaluation/SPLIT")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    opened = open_run(arguments.run, arguments.overrides, arguments.data)
+    evaluate(opened, arguments.split, arguments.output)
+    return 0
+
+
+def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = None):
+    """Scores, prints the table, and writes `scores.json` and `report.html` into `output`."""
+    import sys
+
+    import keras_ctxseg as ctx
+    from keras_ctxseg.training.assembly import load_dataset
+    from keras_ctxseg.training.checkpoint import load_checkpoint
+
+    config = opened.config
+    split = split or config.evaluation.split or config.data.validation_split
+    output = output or opened.folder / "evaluation" / split
+    dataset = load_dataset(config)
+    examples = ctx.data.evaluation_examples(dataset, split, config.data.image_scale)
+    model = load_checkpoint(opened.checkpoint, dataset.num_classes)
+    evaluator = ctx.evaluation.Evaluator(
+        model,
+        dataset.num_classes,
+        dataset.ignore_label,
+        dataset.class_names,
+        batch_size=config.evaluation.batch_size,
+        progress=sys.stdout.isatty(),
+    )
+    result = evaluator(examples)
+    print(result.table())
+    output.mkdir(parents=True, exist_ok=True)
+    result.to_json(output / "scores.json")
+    samples = ctx.evaluation.report_samples(
+        evaluator, examples, result, config.evaluation.report_images
+    )
+    report = ctx.evaluation.write_report(
+        result,
+        samples,
+        output / "report.html",
+        dataset.palette,
+        facts={
+            "Run": config.name,
+            "Model": f"{config.model.name}, {model.count_params():,} parameters",
+            "Checkpoint": str(opened.checkpoint),
+            "Data": f"{dataset.name}, {split}, {dataset.splits[split]} images",
+            "Image scale": config.data.image_scale,
+        },
+        title=f"{config.name} on {dataset.name}/{split}",
+    )
+    print(f"Scores     {output / 'scores.json'}")
+    print(f"Report     {report}")
+    return result
