@@ -9,7 +9,7 @@ import importlib
 import sys
 from pathlib import PurePath
 
-__version__ = "0.1.0"
+from keras_ctxseg._version import __version__
 
 _CORE = ("layers", "backbones", "heads", "models", "losses", "metrics")
 # Keras must know the optimizers and the schedule too before it can load a compiled checkpoint.

@@ -1,6 +1,7 @@
 """Context layers and the bricks under them; each stands on its own in any Keras model."""
 
 from keras_ctxseg.layers.aspp import ASPP
+from keras_ctxseg.layers.batch_norm import BatchNorm
 from keras_ctxseg.layers.collapsed import CollapsedConv2D, CollapsedDepthwiseConv2D
 from keras_ctxseg.layers.conv_norm_act import (
     ConvNormAct,
@@ -15,6 +16,7 @@ from keras_ctxseg.layers.shared_kernel_aspp import SharedKernelASPP
 
 __all__ = [
     "ASPP",
+    "BatchNorm",
     "CollapsedConv2D",
     "CollapsedDepthwiseConv2D",
     "ConvNormAct",

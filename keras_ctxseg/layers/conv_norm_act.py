@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_ctxseg.layers.batch_norm import BatchNorm
 from keras_ctxseg.layers.collapsed import CollapsedConv2D, CollapsedDepthwiseConv2D
 
 
@@ -34,7 +35,7 @@ class _ConvNormAct(keras.layers.Layer):
         self.dilation = (dilation, dilation) if isinstance(dilation, int) else tuple(dilation)
         self.activation = keras.activations.get(activation)
         # Slower averages (Keras' 0.99) lag behind in the short runs that segmentation is trained with.
-        self.norm = keras.layers.BatchNormalization(
+        self.norm = BatchNorm(
             momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy, name="bn"
         )
         self.conv = None  # made by the subclass

@@ -35,7 +35,9 @@ def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto", traini
         form = cheaper_form(inputs.shape[-1], len(rates), training)
     if form == "direct" and all(min(rate) > 0 for rate in rates):
         return [
-            ops.conv(inputs, kernel, padding="same", dilation_rate=rate, data_format="channels_last")
+            ops.conv(
+                inputs, kernel, padding="same", dilation_rate=rate, data_format="channels_last"
+            )
             for rate in rates
         ]
     if form not in ("direct", "product"):

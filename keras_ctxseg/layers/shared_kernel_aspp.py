@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_ctxseg.layers.aspp import ASPP
+from keras_ctxseg.layers.batch_norm import BatchNorm
 from keras_ctxseg.layers.shared_kernel import SharedKernelConv
 
 _FUSIONS = ("concat", "sum_rates", "sum_all")
@@ -48,7 +49,7 @@ class SharedKernelASPP(ASPP):
             self.filters, self.rates, dtype=self.dtype_policy, name="shared"
         )
         self.norms = [
-            keras.layers.BatchNormalization(
+            BatchNorm(
                 momentum=self.pointwise.norm.momentum,
                 epsilon=self.pointwise.norm.epsilon,
                 dtype=self.dtype_policy,
