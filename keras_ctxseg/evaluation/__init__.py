@@ -1,6 +1,8 @@
 """Scores, predictions and reports of trained models, at the images' own size.
 
-evaluator = ctx.evaluation.Evaluator(model, dataset.num_classes, dataset.ignore_label)
+evaluator = ctx.evaluation.Evaluator(
+    model, dataset.num_classes, dataset.ignore_label, dataset.class_names
+)
 examples = ctx.data.evaluation_examples(dataset, "val")
 result = evaluator(examples)
 print(result.table())
@@ -9,10 +11,19 @@ ctx.evaluation.write_report(result, samples, "report.html", dataset.palette)
 """
 
 from keras_ctxseg.evaluation.evaluator import Evaluator
+from keras_ctxseg.evaluation.prediction import PredictedImage, PredictionResult, predict
+from keras_ctxseg.evaluation.report import write_report
 from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
+from keras_ctxseg.evaluation.samples import ReportSample, report_samples
 
 __all__ = [
     "EvaluationResult",
     "Evaluator",
     "ImageScore",
+    "PredictedImage",
+    "PredictionResult",
+    "ReportSample",
+    "predict",
+    "report_samples",
+    "write_report",
 ]

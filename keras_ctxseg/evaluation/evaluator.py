@@ -18,7 +18,11 @@ from keras_ctxseg.evaluation.full_size import (
 )
 from keras_ctxseg.evaluation.progress import track
 from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
-from keras_ctxseg.evaluation.size_batches import Example, batches_of_equal_size
+from keras_ctxseg.evaluation.size_batches import (
+    Example,
+    batches_of_equal_size,
+    example_name,
+)
 from keras_ctxseg.metrics.scores import scores_from_confusion
 
 
@@ -144,7 +148,7 @@ class Evaluator:
 
     def _read(self, examples) -> Iterator[Example]:
         for index, raw in enumerate(examples):
-            name = _text(raw["name"])
+            name = example_name(raw)
             image = np.asarray(raw["image"], np.float32)
             label = np.asarray(raw["label"])
             check_image(self.model, image, name)
@@ -160,7 +164,7 @@ class Evaluator:
         return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
     def _count_pixels(self, images, labels):
-        """For each image: the confusion matrix, pixels of wrong label, and are all logits finite?"""
+        """For each image: confusion matrix, count of wrong labels, whether its logits are finite."""
         classes = self.num_classes
         logits = full_size_logits(self.model, images, tf.shape(labels)[1:3])
         finite = tf.reduce_all(tf.math.is_finite(logits), axis=(1, 2, 3))
@@ -206,8 +210,3 @@ def _image_score(example: Example, matrix: np.ndarray) -> ImageScore:
 
 def _cardinality(examples) -> int | None:
     return int(examples.cardinality()) if isinstance(examples, tf.data.Dataset) else None
-
-
-def _text(value) -> str:
-    value = value.numpy() if hasattr(value, "numpy") else value
-    return value.decode() if isinstance(value, bytes) else str(value)

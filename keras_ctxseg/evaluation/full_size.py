@@ -1,4 +1,4 @@
-"""From images to logits at the size of a label map: the one definition that all of evaluation uses."""
+"""From images to logits at the size of a label map: one definition for all of evaluation."""
 
 from __future__ import annotations
 

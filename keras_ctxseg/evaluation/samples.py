@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_ctxseg.evaluation.evaluator import Evaluator, _text
+from keras_ctxseg.evaluation.evaluator import Evaluator
 from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
+from keras_ctxseg.evaluation.size_batches import example_name
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def report_samples(
     wanted = {score.name: score for score in worst + best}
     found: dict[str, ReportSample] = {}
     for raw in examples:
-        name = _text(raw["name"])
+        name = example_name(raw)
         if name not in wanted or name in found:
             continue
         image, label = (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,3 +55,10 @@ def batches_of_equal_size(
             count -= len(waiting[oldest])
             yield waiting.pop(oldest)
     yield from waiting.values()
+
+
+def example_name(raw: Mapping[str, Any]) -> str:
+    """The `name` of an example as text, whether it is a string, bytes or a scalar tensor."""
+    value = raw["name"]
+    value = value.numpy() if hasattr(value, "numpy") else value
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,162 @@
+"""Label maps and overlays for images that have no truth."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_ctxseg.data.images import is_turned, open_image, read_image
+from keras_ctxseg.data.palettes import overlay, save_palette_png
+from keras_ctxseg.data.resampling import scale_image
+from keras_ctxseg.evaluation.evaluator import Evaluator
+from keras_ctxseg.evaluation.image_paths import Paths, find_images, output_names
+from keras_ctxseg.evaluation.progress import track
+
+
+@dataclass(frozen=True)
+class PredictedImage:
+    """What was written for one image.
+
+    Attributes:
+        path: the image file.
+        labels: PNG of class ids in the classes' colours, of the image's own size.
+        overlay: JPEG of the colours laid over the image, of the image's own size.
+        height: in pixels.
+        width: in pixels.
+        shares: share of the pixels by class name, for the classes that occur.
+    """
+
+    path: Path
+    labels: Path
+    overlay: Path
+    height: int
+    width: int
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True)
+class PredictionResult:
+    """What `predict` did.
+
+    Attributes:
+        images: one entry per image that went well.
+        failures: `(path, message)` for each image that did not; the messages name the file.
+    """
+
+    images: tuple[PredictedImage, ...]
+    failures: tuple[tuple[Path, str], ...]
+
+
+def predict(
+    model: keras.Model,
+    paths: Paths,
+    output_dir: str | os.PathLike,
+    palette: np.ndarray,
+    class_names: Sequence[str],
+    image_scale: float = 1.0,
+    opacity: float = 0.5,
+    progress: bool = False,
+) -> PredictionResult:
+    """Writes `labels/<name>.png` and `overlays/<name>.jpg` for each image, and `predictions.json`.
+
+    An image that cannot be read or is too small does not stop the others: it is reported in
+    `failures`. Pixels are taken as stored, as in training: an EXIF orientation is not applied
+    (a warning names such files).
+
+    Args:
+        model: takes float RGB images in 0 ... 255; returns logits, or a dict with "logits".
+        paths: files, folders or globs, one or several.
+        output_dir: made where missing; files of the same name are overwritten. Where it lies in a
+            searched folder, its own files are not taken for images.
+        palette: uint8 (classes, 3) RGB.
+        class_names: one name for each class.
+        image_scale: factor on the images before they go through the model, as in training. What is
+            written has the image's own size.
+        opacity: of the colours in the overlay; 0 shows the image only.
+        progress: draw a progress bar in the terminal.
+
+    Raises:
+        ValueError: no image is found, or palette, names and model disagree on the classes.
+    """
+    palette = np.asarray(palette, np.uint8)
+    if palette.shape != (len(class_names), 3):
+        raise ValueError(
+            f"`palette` must be ({len(class_names)}, 3), a colour for each of `class_names`. "
+            f"Received: shape {palette.shape}"
+        )
+    evaluator = Evaluator(model, len(class_names), class_names=class_names)
+    output_dir = Path(output_dir)
+    files = find_images(paths, leave_out=output_dir)
+    done: list[PredictedImage] = []
+    failures: list[tuple[Path, str]] = []
+    pairs = list(zip(files, output_names(files), strict=True))
+    for file, name in track(pairs, "Predicting", len(pairs), progress):
+        try:
+            image, labels = _label_file(evaluator, file, image_scale)
+        except ValueError as error:
+            failures.append((file, str(error)))
+            continue
+        png = output_dir / "labels" / f"{name}.png"
+        jpeg = output_dir / "overlays" / f"{name}.jpg"
+        for path in (png, jpeg):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        save_palette_png(png, labels, palette)
+        Image.fromarray(overlay(image, labels, palette, opacity)).save(
+            jpeg,
+            quality=92,
+            subsampling=0,  # colours change at sharp edges
+        )
+        shares = _shares(labels, class_names)
+        done.append(PredictedImage(file, png, jpeg, *labels.shape, shares))
+    result = PredictionResult(tuple(done), tuple(failures))
+    output_dir.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_plain(result, output_dir), indent=1, ensure_ascii=False)
+    (output_dir / "predictions.json").write_text(text + "\n", encoding="utf-8")
+    return result
+
+
+def _label_file(evaluator: Evaluator, file: Path, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    image = read_image(file)
+    with open_image(file) as header:
+        if is_turned(header):
+            warnings.warn(
+                f"{file}: its EXIF orientation is not applied; the result is turned like the "
+                "stored pixels.",
+                stacklevel=3,
+            )
+    scaled = scale_image(image, scale).numpy()
+    return image, evaluator.predict(scaled, image.shape[:2], name=str(file))
+
+
+def _shares(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
+    counts = np.bincount(labels.ravel(), minlength=len(class_names))
+    return {
+        name: float(count / labels.size)
+        for name, count in zip(class_names, counts, strict=True)
+        if count
+    }
+
+
+def _plain(result: PredictionResult, output_dir: Path) -> dict:
+    return {
+        "images": [
+            {
+                "image": str(image.path),
+                "labels": image.labels.relative_to(output_dir).as_posix(),
+                "overlay": image.overlay.relative_to(output_dir).as_posix(),
+                "height": image.height,
+                "width": image.width,
+                "shares": {name: round(share, 6) for name, share in image.shares.items()},
+            }
+            for image in result.images
+        ],
+        "failures": [{"image": str(path), "error": message} for path, message in result.failures],
+    }

@@ -1,0 +1,104 @@
+"""One HTML file that shows how good a model is, and where it fails."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.resources
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_ctxseg.evaluation.report_figures import (
+    class_rows,
+    common_confusions,
+    confusion_figure,
+)
+from keras_ctxseg.evaluation.report_pictures import sample_pictures
+from keras_ctxseg.evaluation.result import ABSENT_POLICY, EvaluationResult
+from keras_ctxseg.evaluation.samples import ReportSample
+
+TEMPLATE = "report.html.j2"
+
+
+def write_report(
+    result: EvaluationResult,
+    samples: tuple[Sequence[ReportSample], Sequence[ReportSample]],
+    path: str | os.PathLike,
+    palette: np.ndarray,
+    facts: Mapping[str, object] | None = None,
+    title: str = "Evaluation",
+) -> Path:
+    """Writes a self-contained report: scores, per-class bars, confusion matrix, images, facts.
+
+    The file needs no network and no other file, follows the reader's light or dark theme and fits
+    a phone.
+
+    Args:
+        result: of the evaluation.
+        samples: `(worst, best)` images, as `report_samples` returns them; both may be empty.
+        path: of the HTML file; folders are made where missing.
+        palette: uint8 (classes, 3) RGB.
+        facts: what to say about the run, such as model, parameters, data or command, by its
+            name. The day is added.
+        title: the heading.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: where the palette has no colour for each class.
+    """
+    import jinja2
+
+    palette = np.asarray(palette, np.uint8)
+    if palette.shape != (len(result.class_names), 3):
+        raise ValueError(
+            f"`palette` must be ({len(result.class_names)}, 3), a colour for each class. "
+            f"Received: shape {palette.shape}"
+        )
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = _percent
+    source = importlib.resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
+    now = datetime.datetime.now().astimezone()
+    html = environment.from_string(source).render(
+        title=title,
+        result=result,
+        scores=result.scores,
+        valid_pixels=int(result.confusion.sum()),
+        classes=class_rows(result, palette),
+        confusion=confusion_figure(result),
+        confusions=common_confusions(result),
+        groups=[
+            ("Worst images", _with_pictures(samples[0], result, palette)),
+            ("Best images", _with_pictures(samples[1], result, palette)),
+        ],
+        facts={**(facts or {}), "Written": now.strftime("%Y-%m-%d %H:%M %Z")},
+        absent_policy=ABSENT_POLICY,
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+def _with_pictures(
+    samples: Sequence[ReportSample], result: EvaluationResult, palette: np.ndarray
+) -> list[dict]:
+    return [
+        {
+            "score": sample.score,
+            "pictures": sample_pictures(sample, palette, result.ignore_label),
+        }
+        for sample in samples
+    ]
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None or np.isnan(value) else f"{100.0 * value:.{digits}f}"

@@ -1,0 +1,100 @@
+"""The figures of a report: class rows, the confusion matrix and the commonest confusions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keras_ctxseg.evaluation.result import EvaluationResult
+
+CHARACTER = 6.4  # pixels that a letter takes at the label size of the matrix, about
+MOST_CHARACTERS = 22
+NUMBERS_UP_TO = 24  # classes; beyond, the cells are too small for figures
+
+
+def class_rows(result: EvaluationResult, palette: np.ndarray) -> list[dict[str, Any]]:
+    """Name, colour, IoU, accuracy and share of the labels for each class; None for no score."""
+    share = result.confusion.sum(axis=1) / max(1, result.confusion.sum())
+    scores = result.scores
+    return [
+        {
+            "name": name,
+            "color": "#{:02x}{:02x}{:02x}".format(*(int(part) for part in palette[k])),
+            "present": bool(scores.present[k]),
+            "iou": _known(scores.per_class_iou[k]),
+            "accuracy": _known(scores.per_class_accuracy[k]),
+            "share": float(share[k]),
+        }
+        for k, name in enumerate(result.class_names)
+    ]
+
+
+def confusion_figure(result: EvaluationResult) -> dict[str, Any]:
+    """Geometry of the heat map, in pixels: each row is the share of that label's pixels."""
+    matrix, names = result.confusion, result.class_names
+    count = len(names)
+    cell = 34 if count <= 12 else 26 if count <= NUMBERS_UP_TO else 17 if count <= 40 else 14
+    left = 14 + CHARACTER * min(MOST_CHARACTERS, max(len(name) for name in names))
+    # Column names stand at 45 degrees.
+    top = 12 + left * 0.75
+    cells = []
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        share = matrix[row, column] / matrix[row].sum()
+        cells.append(
+            {
+                "x": left + column * cell,
+                "y": top + row * cell,
+                "share": float(share),
+                "opacity": float(share**0.6),  # keeps a few percent visible
+                "count": int(matrix[row, column]),
+                "row": names[row],
+                "column": names[column],
+                "figure": _figure(share) if count <= NUMBERS_UP_TO else "",
+                "diagonal": bool(row == column),
+            }
+        )
+    return {
+        "cells": cells,
+        "cell": cell,
+        "left": left,
+        "top": top,
+        "side": count * cell,
+        "width": left + count * cell + left * 0.75 + 8,
+        "height": top + count * cell + 8,
+        "names": [_shorten(name) for name in names],
+        "full_names": names,
+    }
+
+
+def common_confusions(result: EvaluationResult, most: int = 10) -> list[dict[str, Any]]:
+    """The pairs that cost most pixels: label, prediction, share of the label, share of all."""
+    wrong = result.confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    labelled, total = result.confusion.sum(axis=1), max(1, result.confusion.sum())
+    pairs = []
+    for flat in np.argsort(wrong, axis=None, kind="stable")[::-1][:most]:
+        row, column = np.unravel_index(flat, wrong.shape)
+        if wrong[row, column]:
+            pairs.append(
+                {
+                    "label": result.class_names[row],
+                    "prediction": result.class_names[column],
+                    "of_label": float(wrong[row, column] / labelled[row]),
+                    "of_all": float(wrong[row, column] / total),
+                }
+            )
+    return pairs
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _figure(share: float) -> str:
+    percent = round(100.0 * share)
+    return str(percent) if percent else ""
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= MOST_CHARACTERS else name[: MOST_CHARACTERS - 1] + "…"
