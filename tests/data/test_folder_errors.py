@@ -211,7 +211,7 @@ class TestLayout:
         ({"classes": ["a", "b"], "palette": [[1, 2, 3]]}, r"`palette`: expected 2 colours"),
         ({"classes": ["a"], "palette": [[1, 2, 300]]}, r"`palette`: expected a list of \[red"),
         ({"classes": ["road"], "label_map": {"7": "raod"}}, r"`label_map.7`: .*mean 'road'"),
-        ({"classes": ["a"], "label_map": {"7": 1}}, r"`label_map.7`: expected a class id in 0 ... 0"),
+        ({"classes": ["a"], "label_map": {"7": 1}}, r"`label_map.7`: .* class id in 0 ... 0"),
         ({"classes": ["a"], "label_map": {"x": 0}}, r"`label_map`: expected raw ids"),
     ],
 )  # fmt: skip

@@ -153,9 +153,8 @@ def _track(canvas, generator, bank, facts):
         canvas.box(top, sleeper, 9, 2, (100, 80, 65), name)
     for rail in (top + 1, top + 6):
         canvas.box(rail, 0, 1, WIDTH, (190, 190, 190), name)
-    for left, red in ((int(generator.integers(3, 7)), facts.left_red),
-                      (int(generator.integers(WIDTH - 10, WIDTH - 6)), facts.right_red)):  # fmt: skip
-        canvas.box(top - 6, left + 1, 8, 2, (45, 40, 40), "pole")
-        canvas.box(top - 13, left - 1, 7, 6, (45, 40, 40), "pole")
-        color = (255, 40, 30) if red else (30, 235, 90)
-        canvas.box(top - 12, left, 5, 4, color, "pole")
+    ends = int(generator.integers(3, 6)), int(generator.integers(WIDTH - 11, WIDTH - 8))
+    for left, red in zip(ends, (facts.left_red, facts.right_red), strict=True):
+        canvas.box(top - 5, left + 2, 7, 2, (45, 40, 40), "pole")
+        canvas.box(top - 14, left - 1, 9, 8, (45, 40, 40), "pole")
+        canvas.box(top - 13, left, 7, 6, (255, 40, 30) if red else (30, 235, 90), "pole")
