@@ -36,32 +36,32 @@ def run(arguments: argparse.Namespace) -> int:
     from keras_ctxseg.training.run import train
 
     _headline(1, f"Training {config.model.name} on {config.data.name}")
-    train(config, overwrite=True)
+    trained = train(config, overwrite=True)
     opened = open_run(str(config.directory))
 
     _headline(2, "Evaluating at the images' own size")
     result = evaluate(opened)
 
     _headline(3, "Drawing overlays")
-    overlays = config.directory / "overlays"
-    predict(opened, [str(_write_images(config))], overlays)
+    predictions = config.directory / "predictions"
+    predict(opened, [str(_write_images(config))], predictions)
 
     _headline(4, "Exporting, and comparing the exported files with the model")
     served = replace(config.export, litert=True)
     exports = export(replace(opened, config=replace(opened.config, export=served)))
 
     _headline(5, f"Training its twin without context, {twin.model.name}, on the same recipe")
-    train(twin, overwrite=True)
+    twin_trained = train(twin, overwrite=True)
     twin_result = evaluate(open_run(str(twin.directory)))
 
     _summary(
-        [(config, result), (twin, twin_result)],
+        [(config.name, trained, result), (twin.name, twin_trained, twin_result)],
         {
             "report": config.directory
             / "evaluation"
             / config.data.validation_split
             / "report.html",
-            "overlays": overlays / "overlays",
+            "overlays": predictions / "overlays",
             "TensorBoard": config.directory / "tensorboard",
             "checkpoint": opened.checkpoint,
             **{_kind(export.path): export.path for export in exports},
@@ -87,15 +87,11 @@ def _write_images(config) -> Path:
 
 
 def _summary(scored: list, made: dict[str, Path], seconds: float) -> None:
-    from keras_ctxseg.training.checkpoint import load_checkpoint
-    from keras_ctxseg.training.run_directory import RunDirectory
-
     _headline(6, f"Done in {seconds / 60:.1f} minutes")
     print(f"{'run':32} {'parameters':>12} {'mIoU %':>8}")
-    for config, result in scored:
-        model = load_checkpoint(RunDirectory(config.directory).best)
-        print(f"{config.name:32} {model.count_params():>12,} {100 * result.scores.mean_iou:>8.2f}")
-    gain = scored[0][1].scores.mean_iou - scored[1][1].scores.mean_iou
+    for name, trained, result in scored:
+        print(f"{name:32} {trained.parameters:>12,} {100 * result.scores.mean_iou:>8.2f}")
+    gain = scored[0][2].scores.mean_iou - scored[1][2].scores.mean_iou
     print(f"{'what context is worth':32} {'':>12} {100 * gain:>+8.2f}")
     for kind, path in made.items():
         print(f"{kind:12} {path}")

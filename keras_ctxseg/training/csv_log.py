@@ -43,8 +43,11 @@ class CsvLog(keras.callbacks.Callback):
         # Columns may join late: validation does not run in every epoch.
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         partial = self.path.with_name(self.path.name + ".partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(self.rows)
-        partial.replace(self.path)
+        try:
+            with partial.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns, restval="")
+                writer.writeheader()
+                writer.writerows(self.rows)
+            partial.replace(self.path)
+        except OSError as error:  # A failed write does not say by itself which file it was.
+            raise OSError(error.errno, error.strerror, str(self.path)) from error

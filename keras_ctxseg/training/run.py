@@ -33,6 +33,7 @@ class RunResult:
         directory: the run's folder with `config.yaml`, `checkpoints/`, `log.csv` and `tensorboard/`.
         epochs, steps: finished, over all its processes.
         best_mean_iou: of the validation, in 0...1.
+        parameters: of the network, trainable or not.
         seconds: spent in `fit` by this process, validation included.
     """
 
@@ -40,6 +41,7 @@ class RunResult:
     epochs: int
     steps: int
     best_mean_iou: float | None
+    parameters: int
     seconds: float
 
 
@@ -83,7 +85,14 @@ def train(
         seconds = time.perf_counter() - began
     else:
         say(f"The run is complete after {state.epoch} epochs; raise training.epochs to go on.")
-    return RunResult(directory.path, state.epoch, state.step, state.best_mean_iou, seconds)
+    return RunResult(
+        directory.path,
+        state.epoch,
+        state.step,
+        state.best_mean_iou,
+        model.count_params(),
+        seconds,
+    )
 
 
 def _begin(model, config, dataset, directory, resume, say) -> TrainingState:
