@@ -1,0 +1,26 @@
+"""Settings that every test wants before TensorFlow is imported."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One worker a core: threads of their own would only get in each other's way.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+import keras
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that is the same in every run."""
+    return np.random.default_rng(20240607)
+
+
+@pytest.fixture(autouse=True)
+def _float32_policy():
+    """A test that changes the dtype policy does not change its neighbours'."""
+    yield
+    keras.config.set_dtype_policy("float32")
