@@ -1,7 +1,8 @@
 """The `ctxseg` command: parsing and printing only.
 
-Each command is a module here with `SUMMARY`, `add_arguments(parser)` and `run(arguments) -> exit code`. Their
-imports at module level are of the standard library alone, so that `ctxseg --help` answers at once.
+Each command is a module here with `SUMMARY`, `add_arguments(parser)` and `run(arguments) -> exit
+code`. Their imports at module level are of the standard library alone, so that `ctxseg --help`
+answers at once.
 """
 
 import argparse
@@ -24,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `ctxseg`; None takes the process's own.
 
     Returns:
-        0 on success, 1 where a command's own check failed, 2 where the input cannot be used, 130 if stopped.
+        0 on success, 1 where a command's own check failed, 2 where the input cannot be used, 130
+        if stopped.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     options = _parse(arguments)
@@ -50,11 +52,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Lets words of a repeated argument stand on both sides of options, which argparse does not."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    repeated = next((name for name in ("overrides", "images") if hasattr(options, name)), None)
+    repeated = getattr(options, "overrides", getattr(options, "images", None))
     if rest and (repeated is None or any(word.startswith("-") for word in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
-        getattr(options, repeated).extend(rest)
+        repeated.extend(rest)
     return options
 
 

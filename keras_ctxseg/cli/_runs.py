@@ -39,8 +39,8 @@ def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -
     Args:
         run: a run's folder, or a checkpoint; in the folder of a run its configuration is found.
         overrides: `key=value` on top of that configuration.
-        data: a recipe whose `data` section replaces the run's, or that stands in where a checkpoint lies
-            outside a run's folder.
+        data: a recipe whose `data` section replaces the run's, or that stands in where a
+            checkpoint lies outside a run's folder.
 
     Raises:
         ValueError: if there is no such run, checkpoint or configuration.
@@ -60,12 +60,13 @@ def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -
     else:
         raise ConfigError(f"{path}: there is no such run or checkpoint")
     own = directory.config if directory.config.is_file() else None
-    if own is None and data is None:
+    recipe = own or data
+    if recipe is None:
         raise ConfigError(
-            f"{checkpoint}: expected {directory.config} beside it. For a checkpoint outside a run's "
-            f"folder give its recipe with --data CONFIG"
+            f"{checkpoint}: expected {directory.config} beside it. For a checkpoint outside a "
+            f"run's folder give its recipe with --data CONFIG"
         )
-    config = load_config(own or data, overrides)
+    config = load_config(recipe, overrides)
     if own is not None and data is not None:
         config = replace(config, data=load_config(data, overrides).data)
     folder = directory.path if own is not None else checkpoint.parent

@@ -1,7 +1,7 @@
 """Typed configuration, optimizers and schedule, callbacks, and the run.
 
-Everything loads on first use: the configuration needs neither Keras nor TensorFlow, and the optimizers
-work on every Keras backend.
+Everything loads on first use: the configuration needs neither Keras nor TensorFlow, and the
+optimizers work on every Keras backend.
 """
 
 import importlib

@@ -20,8 +20,8 @@ def averages_of(optimizer) -> list | None:
 def averaged_weights(model: keras.Model) -> Iterator[None]:
     """Puts the moving averages into the model for the duration of a `with` block.
 
-    The averages in the optimizer stay as they are, so a checkpoint written inside the block holds the
-    averages in both places. Only trainable variables are averaged: batch norm's moving mean and
+    The averages in the optimizer stay as they are, so a checkpoint written inside the block holds
+    the averages in both places. Only trainable variables are averaged: batch norm's moving mean and
     variance, averages already, remain the current ones. Without EMA the block changes nothing.
     """
     averages = averages_of(model.optimizer)
@@ -29,10 +29,10 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
         yield
         return
     raw = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
-    for variable, average in zip(model.trainable_variables, averages):
+    for variable, average in zip(model.trainable_variables, averages, strict=True):
         variable.assign(average)
     try:
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, raw):
+        for variable, value in zip(model.trainable_variables, raw, strict=True):
             variable.assign(value)

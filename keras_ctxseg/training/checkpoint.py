@@ -1,7 +1,8 @@
 """Checkpoints that are either whole or absent: a `.keras` file with the state of the run inside.
 
-A checkpoint is written under a temporary name in the same folder, flushed to the disk, and only then
-renamed over the previous one. A full disk or a kill at any moment leaves the previous file as it was.
+A checkpoint is written under a temporary name in the same folder, flushed to the disk, and only
+then renamed over the previous one. A full disk or a kill at any moment leaves the previous file as
+it was.
 """
 
 import json

@@ -77,7 +77,7 @@ def build_optimizer(training: TrainingConfig, total_steps: int) -> keras.optimiz
     if training.schedule == "poly":
         warmup_steps = min(training.warmup_steps, total_steps - 1)
         rate = PolyDecay(rate, total_steps, training.poly_power, warmup_steps)
-    shared = {
+    shared: dict[str, Any] = {
         "weight_decay": training.weight_decay,
         "lr_multipliers": {"": training.head_lr_multiplier, "backbone": 1.0},
         "global_clipnorm": training.clip_norm,
@@ -127,7 +127,8 @@ def _output_names(model: keras.Model) -> list[str]:
     outputs = model.output
     if not isinstance(outputs, dict) or "logits" not in outputs:
         raise ValueError(
-            f"`model` must be a functional model whose output is a dict with the key 'logits'. Received: {outputs}"
+            "`model` must be a functional model whose output is a dict with the key 'logits'. "
+            f"Received: {outputs}"
         )
     unknown = [name for name in outputs if name not in LOSS_WEIGHTS]
     if unknown:

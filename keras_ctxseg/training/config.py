@@ -97,16 +97,18 @@ class TrainingConfig:
         batch_size: images per step, over all replicas.
         epochs: passes over the training split.
         steps: optimizer steps in all; overrides `epochs` where given.
-        steps_per_epoch: steps between two turns of logging and saving; null is one pass over the split.
-        optimizer, momentum, weight_decay: `sgd` couples the decay (L2), `adamw` does not; both spare
-            batch normalisation and biases. `momentum` is Adam's first moment.
+        steps_per_epoch: steps between two turns of logging and saving; null is one pass over the
+            split.
+        optimizer, momentum, weight_decay: `sgd` couples the decay (L2), `adamw` does not; both
+            spare batch normalisation and biases. `momentum` is Adam's first moment.
         learning_rate, schedule, poly_power, warmup_steps: rate of step k, see `PolyDecay`.
         head_lr_multiplier: factor of the rate for all layers outside the backbone.
         ema_momentum: decay of the averaged weights that are evaluated and kept as best, or null.
         precision: Keras' dtype policy.
         clip_norm: bound of the gradients' global norm, or null.
         label_smoothing, class_weights, top_k_fraction: of the cross-entropy.
-        auxiliary_weight, presence_weight: factors of the losses beside the main one, where a model has them.
+        auxiliary_weight, presence_weight: factors of the losses beside the main one, where a model
+            has them.
         seed: of weights, order and augmentation.
         validate_every: epochs between two validations; the last epoch always validates.
         overlay_images: validation images drawn in TensorBoard.
@@ -155,8 +157,8 @@ class TrainingConfig:
         for name in ("momentum", "ema_momentum", "label_smoothing"):
             value = getattr(self, name)
             _require(value is None or 0 <= value < 1, f"training.{name}", "0 <= value < 1", value)
-        _require(1e-4 <= self.top_k_fraction <= 1, "training.top_k_fraction", "0.0001 <= fraction <= 1",
-                 self.top_k_fraction)  # fmt: skip
+        fraction = self.top_k_fraction
+        _require(1e-4 <= fraction <= 1, "training.top_k_fraction", "0.0001 to 1", fraction)
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,8 @@ class ExportConfig:
     Args:
         directory: folder that holds `<name>/<version>/`.
         litert: write a LiteRT file beside the SavedModel.
-        input_size: height and width of the LiteRT file's input, after `data.image_scale`; null takes
-            the training crop.
+        input_size: height and width of the LiteRT file's input, after `data.image_scale`; null
+            takes the training crop.
     """
 
     directory: str = "saved_models"

@@ -41,15 +41,16 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
     """Reads a recipe.
 
     Args:
-        path: a YAML file; its `base:` (a path relative to the file, or a list of them) is read first
-            and the file's own keys go on top, section by section.
+        path: a YAML file; its `base:` (a path relative to the file, or a list of them) is read
+            first and the file's own keys go on top, section by section.
         overrides: `dotted.key=value`, values as YAML; they win over the files.
 
     Returns:
         The checked configuration.
 
     Raises:
-        ConfigError: names the file (or the command line), the key, what was expected and what was found.
+        ConfigError: names the file (or the command line), the key, what was expected and what was
+            found.
     """
     path = Path(path)
     values = _read_with_bases(path, ())

@@ -9,7 +9,7 @@ from keras_ctxseg._naming import nearest
 from keras_ctxseg.training.config import ConfigError, RunConfig
 
 
-def dotted_keys(schema: type = RunConfig, prefix: str = "") -> list[str]:
+def dotted_keys(schema: Any = RunConfig, prefix: str = "") -> list[str]:
     """Every key of the schema, sections included: `["name", "model", "model.name", ...]`."""
     keys = []
     for name, kind in get_type_hints(schema).items():
@@ -19,7 +19,7 @@ def dotted_keys(schema: type = RunConfig, prefix: str = "") -> list[str]:
     return keys
 
 
-def checked(values: Any, schema: type, source: str, prefix: str = "") -> dict[str, Any]:
+def checked(values: Any, schema: Any, source: str, prefix: str = "") -> dict[str, Any]:
     """`values` with every leaf converted to its field's type; keys may be missing.
 
     Args:
@@ -50,7 +50,7 @@ def checked(values: Any, schema: type, source: str, prefix: str = "") -> dict[st
     return result
 
 
-def construct(values: Mapping[str, Any], schema: type, source: str, prefix: str = "") -> Any:
+def construct(values: Mapping[str, Any], schema: Any, source: str, prefix: str = "") -> Any:
     """The dataclass of already checked `values`; a key without a value or default is an error."""
     kinds = get_type_hints(schema)
     arguments = {}
@@ -104,7 +104,7 @@ def describe(kind: Any) -> str:
     return {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[kind]
 
 
-def _suggest(key: str, schema: type, prefix: str) -> str:
+def _suggest(key: str, schema: Any, prefix: str) -> str:
     siblings = list(get_type_hints(schema))
     hint = nearest(key, siblings)
     if hint:
@@ -156,5 +156,5 @@ def _convert_sequence(value: Any, arguments: tuple) -> Any:
         kinds = list(arguments)
     else:
         return _MISMATCH
-    entries = tuple(_convert(entry, kind) for entry, kind in zip(value, kinds))
+    entries = tuple(_convert(entry, kind) for entry, kind in zip(value, kinds, strict=True))
     return _MISMATCH if _MISMATCH in entries else entries

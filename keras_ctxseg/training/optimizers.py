@@ -1,8 +1,8 @@
 """SGD and AdamW with learning-rate multipliers by layer and weight decay that spares 1-D variables.
 
-Both differ from Keras' own in two ways. A variable's learning rate is multiplied by the factor of the
-longest matching prefix of its path (`{"": 10.0, "backbone": 1.0}` trains the head ten times faster).
-And decay leaves vectors alone: batch-norm scales and offsets, and biases.
+Both differ from Keras' own in two ways. A variable's learning rate is multiplied by the factor of
+the longest matching prefix of its path (`{"": 10.0, "backbone": 1.0}` trains the head ten times
+faster). And decay leaves vectors alone: batch-norm scales and offsets, and biases.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,8 +54,8 @@ class SGD(keras.optimizers.SGD):
         learning_rate: float or `LearningRateSchedule`.
         momentum: float in [0, 1].
         weight_decay: coefficient of the coupled decay.
-        lr_multipliers: factor of the learning rate by prefix of the variable's path (its layer's name
-            first); the longest prefix wins, "" matches everything, no match means 1.
+        lr_multipliers: factor of the learning rate by prefix of the variable's path (its layer's
+            name first); the longest prefix wins, "" matches everything, no match means 1.
         **kwargs: `keras.optimizers.SGD`'s others (`nesterov`, `global_clipnorm`, `use_ema`, ...).
             Clipping sees the gradient before decay is added, as in PyTorch.
     """
@@ -98,7 +98,8 @@ class SGD(keras.optimizers.SGD):
 class AdamW(keras.optimizers.Adam):
     """Adam with decoupled weight decay, `w = w - r * weight_decay * w` before Adam's own step.
 
-    `r = learning_rate * multiplier`, as with PyTorch's parameter groups; Keras' AdamW has no multipliers.
+    `r = learning_rate * multiplier`, as with PyTorch's parameter groups; Keras' AdamW has no
+    multipliers.
 
     Args:
         learning_rate: float or `LearningRateSchedule`.

@@ -30,7 +30,8 @@ class RunResult:
     """What a run left.
 
     Args:
-        directory: the run's folder with `config.yaml`, `checkpoints/`, `log.csv` and `tensorboard/`.
+        directory: the run's folder with `config.yaml`, `checkpoints/`, `log.csv` and
+            `tensorboard/`.
         epochs, steps: finished, over all its processes.
         best_mean_iou: of the validation, in 0...1.
         parameters: of the network, trainable or not.
@@ -55,14 +56,14 @@ def train(
 
     Args:
         config: the run.
-        resume: go on from the run directory's last checkpoint. With the same configuration the weights
-            become those of a run that was never stopped.
+        resume: go on from the run directory's last checkpoint. With the same configuration the
+            weights become those of a run that was never stopped.
         overwrite: discard an earlier run in the directory.
         say: takes the lines that tell what is being done.
 
     Raises:
-        ValueError: a configuration, data or checkpoint that cannot be used, a directory that holds a run
-            already, a loss that is no number; in every case with what to change.
+        ValueError: a configuration, data or checkpoint that cannot be used, a directory that holds
+            a run already, a loss that is no number; in every case with what to change.
     """
     directory = RunDirectory(config.directory)
     if overwrite and not resume:
@@ -112,7 +113,8 @@ def _say_facts(model, config, dataset, plan, state, say) -> None:
     trainable = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     train_split, validation_split = config.data.train_split, config.data.validation_split
     say(
-        f"Model      {config.model.name}, {model.count_params():,} parameters ({trainable:,} trainable)"
+        f"Model      {config.model.name}, {model.count_params():,} parameters, "
+        f"{trainable:,} of them trainable"
     )
     say(
         f"Data       {dataset.name}, {dataset.num_classes} classes, "
@@ -173,4 +175,4 @@ def _fit(model, config, dataset, pipeline, plan, state) -> TrainingState:
         verbose=1 if sys.stdout.isatty() else 2,  # A bar needs a terminal; a file gets a line.
     )
     writer.close()
-    return save_last.state
+    return save_last.state or state

@@ -82,7 +82,7 @@ class RunDirectory:
             raise ConfigError(f"cannot write the run directory {self.path}: {error}") from None
 
     def changes(self, config: RunConfig) -> list[str]:
-        """What `config` says otherwise than the file of the run: `key: old -> new`, line by line."""
+        """Lines `key: old -> new` for what `config` says otherwise than the file of the run."""
         if not self.config.is_file():
             return []
         before, after = _leaves(plain(load_config(self.config))), _leaves(plain(config))

@@ -9,7 +9,8 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
     """`base * (1 - progress) ** power`, the schedule of the DeepLab and PSPNet recipes.
 
     The first `warmup_steps` steps rise linearly, `base * (step + 1) / warmup_steps`; the decay then
-    runs over the steps that are left and reaches `end_learning_rate` at `total_steps`, where it stays.
+    runs over the steps that are left and reaches `end_learning_rate` at `total_steps`, where it
+    stays.
 
     Args:
         learning_rate: the base rate, > 0.
@@ -27,7 +28,7 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
     >>> float(schedule(50))
     0.05
 
-    Reference: Liu et al., "ParseNet" (2015), section 3.2; Chen et al., "DeepLab" (2016), section 4.1.
+    Reference: Liu et al., "ParseNet" (2015); Chen et al., "DeepLab" (2016), section 4.1.
     """
 
     def __init__(

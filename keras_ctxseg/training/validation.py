@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from keras_ctxseg.evaluation import EvaluationResult
 
 
-class TrainingDiverged(ValueError):
+class TrainingDivergedError(ValueError):
     """The loss is no number any more; the message names the likely causes."""
 
 
 class Validation(keras.callbacks.Callback):
     """Adds validation scores to the logs and keeps the best weights in `best.keras`.
 
-    Uses the averaged weights where the optimizer averages. Stands before the callbacks that read the
-    logs. Refuses to go on from a loss that is no number.
+    Uses the averaged weights where the optimizer averages. Stands before the callbacks that read
+    the logs. Refuses to go on from a loss that is no number.
 
     Args:
         evaluate: returns the current model's `EvaluationResult` on the validation split.
@@ -73,10 +73,10 @@ class Validation(keras.callbacks.Callback):
     def _refuse_divergence(self, epoch: int, logs: dict) -> None:
         loss = float(logs.get("loss", 0.0))
         if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss became {loss} in epoch {epoch + 1}. Likely causes: `training.learning_rate` "
-                f"is too high, or labels lie outside the classes. Checkpoints up to epoch {epoch} are "
-                f"kept in {self.directory.checkpoints}"
+            raise TrainingDivergedError(
+                f"the loss became {loss} in epoch {epoch + 1}. Likely causes: "
+                f"`training.learning_rate` is too high, or labels lie outside the classes. "
+                f"Checkpoints up to epoch {epoch} are kept in {self.directory.checkpoints}"
             )
 
 

@@ -38,7 +38,7 @@ def tiny_dataset(num_classes=3, counts=(8, 4), size=40):
     palette = np.array([[200, 30, 30], [30, 200, 30], [30, 30, 200]], np.uint8)[:num_classes]
     rng = np.random.default_rng(0)
     examples = {}
-    for split, count in zip(("train", "val"), counts):
+    for split, count in zip(("train", "val"), counts, strict=True):
         examples[split] = []
         for index in range(count):
             columns = rng.integers(0, num_classes, size // 8).repeat(8)
@@ -56,7 +56,7 @@ def tiny_dataset(num_classes=3, counts=(8, 4), size=40):
         name="stripes",
         class_names=("red", "green", "blue")[:num_classes],
         palette=palette,
-        splits=dict(zip(("train", "val"), counts)),
+        splits=dict(zip(("train", "val"), counts, strict=True)),
         open_split=open_split,
     )
 

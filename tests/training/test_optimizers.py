@@ -38,8 +38,8 @@ class Weights:
 
 
 def assert_same_history(actual, expected):
-    for step, (ours, theirs) in enumerate(zip(actual, expected)):
-        for value, oracle in zip(ours, theirs):
+    for step, (ours, theirs) in enumerate(zip(actual, expected, strict=True)):
+        for value, oracle in zip(ours, theirs, strict=True):
             # float32 arithmetic of values near 1: a few units in the seventh place per step.
             np.testing.assert_allclose(value, oracle, atol=2e-5, err_msg=f"step {step}")
 
@@ -108,8 +108,8 @@ def test_averages_are_exponential_from_the_first_step_on():
     history = weights.run(optimizer)
     expected = history[0]
     for values in history[1:]:
-        expected = [0.7 * mean + 0.3 * value for mean, value in zip(expected, values)]
-    for average, oracle in zip(optimizer._model_variables_moving_average, expected):
+        expected = [0.7 * mean + 0.3 * value for mean, value in zip(expected, values, strict=True)]
+    for average, oracle in zip(optimizer._model_variables_moving_average, expected, strict=True):
         np.testing.assert_allclose(average.numpy(), oracle, atol=1e-5)
 
 

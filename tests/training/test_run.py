@@ -17,7 +17,7 @@ from keras_ctxseg.training.run import train
 pytestmark = pytest.mark.usefixtures("tiny_parts")
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -30,7 +30,7 @@ def stop_after(monkeypatch, epochs):
     def save_then_stop(model, path, state):
         original(model, path, state)
         if path.name == "last.keras" and state.epoch == epochs:
-            raise Stopped
+            raise StoppedError
 
     monkeypatch.setattr(validation, "save_checkpoint", save_then_stop)
     return lambda: monkeypatch.setattr(validation, "save_checkpoint", original)
@@ -85,7 +85,7 @@ def test_resumed_equals_uninterrupted(make_config, monkeypatch, settings):
 
     config = make_config("resumed", **settings)
     go_on = stop_after(monkeypatch, epochs=2)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train(config, say=quiet)
     go_on()
     resumed = train(config, resume=True, say=quiet)
@@ -94,7 +94,7 @@ def test_resumed_equals_uninterrupted(make_config, monkeypatch, settings):
     expected = state_of(straight.directory / "checkpoints/last.keras")
     actual = state_of(resumed.directory / "checkpoints/last.keras")
     assert len(actual) == len(expected)
-    for value, oracle in zip(actual, expected):
+    for value, oracle in zip(actual, expected, strict=True):
         np.testing.assert_allclose(value, oracle, atol=1e-6)
     assert resumed.best_mean_iou == pytest.approx(straight.best_mean_iou, abs=1e-6)
     ours, theirs = read_log(resumed.directory), read_log(straight.directory)
@@ -112,7 +112,7 @@ def test_best_holds_averages_and_last_holds_raw_weights(make_config):
     best = keras.models.load_model(result.directory / "checkpoints/best.keras")
     last = keras.models.load_model(result.directory / "checkpoints/last.keras")
     averages = last.optimizer._model_variables_moving_average
-    for averaged, expected in zip(best.trainable_variables, averages):
+    for averaged, expected in zip(best.trainable_variables, averages, strict=True):
         np.testing.assert_allclose(averaged.numpy(), expected.numpy(), atol=1e-7)
     averaged, raw = (model.trainable_variables[0].numpy() for model in (best, last))
     assert np.abs(averaged - raw).max() > 1e-5
