@@ -164,7 +164,7 @@ class Evaluator:
         return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
     def _count_pixels(self, images, labels):
-        """For each image: confusion matrix, count of wrong labels, whether its logits are finite."""
+        """For each image: confusion matrix, number of wrong labels, are its logits finite?"""
         classes = self.num_classes
         logits = full_size_logits(self.model, images, tf.shape(labels)[1:3])
         finite = tf.reduce_all(tf.math.is_finite(logits), axis=(1, 2, 3))

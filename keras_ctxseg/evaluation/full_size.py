@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -60,12 +62,16 @@ def check_image(model: keras.Model, image: np.ndarray, name: str) -> None:
 
 
 def check_num_classes(model: keras.Model, num_classes: int) -> None:
-    """Raises a ValueError where the model tells another number of classes apart."""
-    outputs = getattr(model, "output", None)
-    logits = outputs.get(LOGITS) if isinstance(outputs, dict) else outputs
-    found = logits.shape[-1] if hasattr(logits, "shape") else None
-    if found is not None and found != num_classes:
+    """Raises a ValueError where the model has no logits, or logits of another number of classes."""
+    outputs: Any = getattr(model, "output", None)
+    if isinstance(outputs, dict) and LOGITS not in outputs:
         raise ValueError(
-            f"`num_classes` disagrees with the model: its logits have {found} classes. "
+            f"`model` must put out {LOGITS!r}. Received: a model with the outputs "
+            f"{', '.join(map(repr, outputs))}"
+        )
+    logits = outputs[LOGITS] if isinstance(outputs, dict) else outputs
+    if logits is not None and logits.shape[-1] != num_classes:
+        raise ValueError(
+            f"`num_classes` disagrees with the model: its logits have {logits.shape[-1]} classes. "
             f"Received: num_classes={num_classes}"
         )

@@ -114,8 +114,9 @@ def predict(
             quality=92,
             subsampling=0,  # colours change at sharp edges
         )
+        height, width = labels.shape
         shares = _shares(labels, class_names)
-        done.append(PredictedImage(file, png, jpeg, *labels.shape, shares))
+        done.append(PredictedImage(file, png, jpeg, height, width, shares))
     result = PredictionResult(tuple(done), tuple(failures))
     output_dir.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_plain(result, output_dir), indent=1, ensure_ascii=False)

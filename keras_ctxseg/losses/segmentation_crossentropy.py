@@ -109,7 +109,7 @@ class SegmentationCrossentropy(keras.losses.Loss):
 
         weights = ops.cast(valid, self.dtype)
         if self.class_weights is not None:
-            weights = weights * ops.take(self._class_weights(num_classes), targets, axis=0)
+            weights = weights * ops.take(self._weight_table(num_classes), targets, axis=0)
         if sample_weight is not None:
             weights = weights * pixel_weights(sample_weight, labels, self.dtype)
         if self.top_k_fraction < 1.0:
@@ -129,13 +129,14 @@ class SegmentationCrossentropy(keras.losses.Loss):
         soft = soft + self.label_smoothing / num_classes
         return ops.categorical_crossentropy(soft, logits, from_logits=True)
 
-    def _class_weights(self, num_classes: int):
-        if len(self.class_weights) != num_classes:
+    def _weight_table(self, num_classes: int):
+        weights = self.class_weights or []
+        if len(weights) != num_classes:
             raise ValueError(
                 f"`class_weights` must hold one weight for each of the {num_classes} classes of "
-                f"the logits. Received: {len(self.class_weights)} weights."
+                f"the logits. Received: {len(weights)} weights."
             )
-        return ops.convert_to_tensor(self.class_weights, dtype=self.dtype)
+        return ops.convert_to_tensor(weights, dtype=self.dtype)
 
     def get_config(self):
         return {

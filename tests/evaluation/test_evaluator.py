@@ -134,6 +134,9 @@ def test_logits_that_are_not_finite_are_refused(model, examples):
 def test_bad_input_is_named(model, examples):
     with pytest.raises(ValueError, match="logits have 4 classes. Received: num_classes=5"):
         Evaluator(model, 5)
+    other = keras.Model(model.input, {"logit": model.output["logits"]})
+    with pytest.raises(ValueError, match="'logits'. Received: a model with the outputs 'logit'"):
+        Evaluator(other, CLASSES)
     with pytest.raises(ValueError, match="name 4 classes. Received: 2 names"):
         Evaluator(model, CLASSES, class_names=["a", "b"])
     with pytest.raises(ValueError, match="no examples"):

@@ -85,7 +85,7 @@ def test_report_shows_the_figures_and_needs_nothing_else(evaluated, tmp_path):
         for key in ("src", "href", "xlink:href"):
             assert attributes.get(key, "data:").startswith("data:")
     assert not re.search(r"https?://|@import|url\(", html)
-    assert not page.all("b", **{})[0].get("src")
+    assert not page.all("b")[0].get("src")
     assert "<b>road</b>" not in html  # escaped
     assert "<b>road</b>" in page.text
     for text in ("tiny & small", "ctxseg evaluate <run>", "A title", "left out of the"):
