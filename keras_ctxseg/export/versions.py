@@ -33,7 +33,7 @@ def check_version_is_free(directory: Path, version: int) -> None:
 
 @contextlib.contextmanager
 def staging_directory(parent: Path) -> Iterator[Path]:
-    """A temporary directory `.tmp-...` in `parent` (same file system, so that a rename publishes it).
+    """A temporary directory `.tmp-...` in `parent`, where a rename can publish it.
 
     TensorFlow Serving passes over it, as its name is not a number. What is still there at the end
     is removed, and so are the directories that were made for it, if nothing was published in them.

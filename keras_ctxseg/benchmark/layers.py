@@ -1,0 +1,64 @@
+"""ASPP beside SharedKernelASPP on the same features."""
+
+from dataclasses import dataclass
+
+from keras_ctxseg.benchmark.inference import Form, inference_call
+from keras_ctxseg.benchmark.latency import Latency, measure_latencies
+from keras_ctxseg.benchmark.models import trainable_parameters
+from keras_ctxseg.benchmark.multiply_adds import MultiplyAdds, count_multiply_adds
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """Forward times, parameters and multiply-adds of both layers."""
+
+    aspp: Latency
+    shared_kernel: Latency
+    aspp_parameters: int
+    shared_kernel_parameters: int
+    aspp_multiply_adds: MultiplyAdds
+    shared_kernel_multiply_adds: MultiplyAdds
+
+    @property
+    def ratio(self) -> float:
+        """Median of SharedKernelASPP over median of ASPP."""
+        return self.shared_kernel.median / self.aspp.median
+
+
+def compare_atrous_layers(
+    channels: int = 2048,
+    filters: int = 256,
+    rates: tuple[int, ...] = (6, 12, 18, 24),
+    size: tuple[int, int] = (65, 65),
+    form: Form = "frozen",
+    repeats: int = 20,
+) -> LayerComparison:
+    """Times both layers' inference in turns, batch 1.
+
+    Args:
+        channels: of the feature map.
+        filters: of each branch and of the output.
+        rates: atrous rates of both.
+        size: height and width of the feature map.
+        form: see `inference_call`.
+        repeats: timed calls of each.
+    """
+    from keras_ctxseg.layers import ASPP, SharedKernelASPP
+
+    shape = (1, *size, channels)
+    layers = {
+        "aspp": ASPP(filters=filters, rates=rates),
+        "shared_kernel": SharedKernelASPP(filters=filters, rates=rates),
+    }
+    for layer in layers.values():
+        layer.build(shape)
+    calls = {name: inference_call(layer, shape, form) for name, layer in layers.items()}
+    latencies = measure_latencies(calls, repeats)
+    counts = {
+        f"{name}_multiply_adds": count_multiply_adds(layer, shape[1:])
+        for name, layer in layers.items()
+    }
+    parameters = {
+        f"{name}_parameters": trainable_parameters(layer) for name, layer in layers.items()
+    }
+    return LayerComparison(**latencies, **parameters, **counts)

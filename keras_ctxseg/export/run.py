@@ -1,0 +1,87 @@
+"""From a finished training run to what is served."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+
+from keras_ctxseg.export.litert import export_litert
+from keras_ctxseg.export.saved_model import ExportResult, export_saved_model
+
+if TYPE_CHECKING:
+    from keras_ctxseg.training import RunConfig
+
+
+def export_run(
+    config: RunConfig,
+    checkpoint: str | Path | None = None,
+    *,
+    version: int | None = None,
+    check_images: int = 8,
+) -> Iterator[ExportResult]:
+    """Exports a run's checkpoint as its `export` section says, checked on validation images.
+
+    Writes `<export.directory>/<name>/<version>/` and, with `export.litert`, beside it
+    `<name>_<height>x<width>.tflite`. A run of mixed precision is exported in float32, which its
+    weights are kept in.
+
+    Args:
+        config: the run's.
+        checkpoint: a `.keras` file; by default the run's best one.
+        version: see `export_saved_model`.
+        check_images: how many images, the first of the validation split, to compare on.
+
+    Yields:
+        Each export once it is published.
+
+    Raises:
+        ValueError: see `export_saved_model` and `export_litert`; or the checkpoint is missing or
+            has other classes than the data set.
+    """
+    from keras_ctxseg.training.assembly import load_dataset
+    from keras_ctxseg.training.checkpoint import load_checkpoint
+    from keras_ctxseg.training.run_directory import RunDirectory
+
+    dataset = load_dataset(config)
+    checkpoint = RunDirectory(config.directory).best if checkpoint is None else Path(checkpoint)
+    model = load_checkpoint(checkpoint, dataset.num_classes)
+    if config.training.precision != "float32":
+        model = _in_float32(model, config, dataset.num_classes)
+    images = [
+        example["image"]
+        for example in dataset.examples(config.data.validation_split)
+        .take(check_images)
+        .as_numpy_iterator()
+    ]
+    directory = Path(config.export.directory) / config.name
+    yield export_saved_model(
+        model,
+        directory,
+        dataset.class_names,
+        dataset.palette,
+        dataset.ignore_label,
+        config.data.image_scale,
+        version=version,
+        check_images=images,
+    )
+    if config.export.litert:
+        height, width = config.export.input_size or config.augmentation.crop_size
+        path = directory / f"{config.name}_{height}x{width}.tflite"
+        yield export_litert(model, path, (height, width), check_images=images)
+
+
+def _in_float32(model: keras.Model, config: RunConfig, num_classes: int) -> keras.Model:
+    from keras_ctxseg.training.assembly import build_model
+
+    config = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, weights=None),
+        training=dataclasses.replace(config.training, precision="float32"),
+    )
+    twin = build_model(config, num_classes)
+    twin.set_weights(model.get_weights())
+    return twin
