@@ -62,7 +62,7 @@ def _model(arguments: argparse.Namespace) -> None:
         form=arguments.form,
         repeats=arguments.repeats,
         memory=not arguments.no_memory,
-        peer=_peer(arguments, size),
+        peer=_peer(arguments, size, options),
     )
     print(f"{arguments.model}, {size[0]}x{size[1]}, {arguments.num_classes} classes, batch 1")
     print(f"parameters     {result.parameters:,}")
@@ -115,13 +115,15 @@ def _pipeline(arguments: argparse.Namespace) -> None:
     print(f"ratio           {result.ratio:8.2f}")
 
 
-def _peer(arguments: argparse.Namespace, size: tuple[int, int]):
+def _peer(arguments: argparse.Namespace, size: tuple[int, int], options: dict):
     if arguments.peer is None:
         return None
     import keras_ctxseg as ctx
 
     stride = arguments.output_stride or 16
-    return ctx.benchmark.tf_models_deeplabv3plus(size, arguments.num_classes, output_stride=stride)
+    return ctx.benchmark.tf_models_deeplabv3plus(
+        size, arguments.num_classes, output_stride=stride, stem=options.get("stem", "7x7")
+    )
 
 
 def _option(text: str) -> tuple[str, object]:
