@@ -53,10 +53,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     repeated = getattr(options, "overrides", getattr(options, "images", None))
-    if rest and (repeated is None or any(word.startswith("-") for word in rest)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
+    if repeated is not None and not any(word.startswith("-") for word in rest):
         repeated.extend(rest)
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return options
 
 

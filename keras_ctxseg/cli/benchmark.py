@@ -50,9 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _model(arguments: argparse.Namespace) -> None:
     import keras_ctxseg as ctx
+    from keras_ctxseg.training.config_file import parse_override
 
     size = arguments.size or (512, 512)
-    options = dict(_option(override) for override in arguments.overrides)
+    options = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in map(parse_override, arguments.overrides)
+    }
     if arguments.output_stride:
         options["output_stride"] = arguments.output_stride
     model = ctx.models.build(arguments.model, arguments.num_classes, **options)
@@ -124,13 +128,3 @@ def _peer(arguments: argparse.Namespace, size: tuple[int, int], options: dict):
     return ctx.benchmark.tf_models_deeplabv3plus(
         size, arguments.num_classes, output_stride=stride, stem=options.get("stem", "7x7")
     )
-
-
-def _option(text: str) -> tuple[str, object]:
-    import yaml
-
-    key, separator, value = text.partition("=")
-    if not separator:
-        raise ValueError(f"command line: expected key=value. Received: {text!r}")
-    value = yaml.safe_load(value)
-    return key, tuple(value) if isinstance(value, list) else value

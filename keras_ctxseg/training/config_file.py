@@ -55,8 +55,25 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
     path = Path(path)
     values = _read_with_bases(path, ())
     for override in overrides:
-        values = _merged(values, _parse_override(override))
+        values = _merged(values, _nested(override))
     return construct(values, RunConfig, str(path))
+
+
+def parse_override(override: str) -> tuple[str, Any]:
+    """`"a.b=1e-4"` as `("a.b", 0.0001)`.
+
+    Raises:
+        ConfigError: if there is no `=`, or what follows is not YAML.
+    """
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"command line: expected key=value. Received: {override!r}")
+    try:
+        return key.strip(), yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"command line: {override!r} is not valid YAML: {_one_line(error)}"
+        ) from None
 
 
 def save_config(config: RunConfig, path: str | Path) -> None:
@@ -101,17 +118,9 @@ def _read(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _parse_override(override: str) -> dict[str, Any]:
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError(f"command line: expected key=value. Received: {override!r}")
-    try:
-        value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"command line: {override!r} is not valid YAML: {_one_line(error)}"
-        ) from None
-    for part in reversed(key.strip().split(".")):
+def _nested(override: str) -> dict[str, Any]:
+    key, value = parse_override(override)
+    for part in reversed(key.split(".")):
         value = {part: value}
     return checked(value, RunConfig, "command line")
 

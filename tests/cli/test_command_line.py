@@ -1,0 +1,138 @@
+"""Parsing, exit codes and error lines; nothing here trains."""
+
+import subprocess
+import sys
+
+import pytest
+
+from keras_ctxseg.cli import COMMANDS, main
+from keras_ctxseg.cli._runs import parse_size
+
+RECIPE = "name: trial\nmodel: {name: ksac_mobilenet_v2}\ndata: {name: context_scenes}\n"
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE + f"output_dir: {tmp_path / 'runs'}\n")
+    return str(path)
+
+
+def fails(capsys, *arguments):
+    """Runs a command that must fail with exit code 2 and one line; returns the line."""
+    assert main(list(arguments)) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1
+    assert "Traceback" not in captured.err + captured.out
+    assert lines[0].startswith("ctxseg: error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["benchmark", "--help"]])
+def test_help_loads_neither_keras_nor_tensorflow(arguments):
+    script = (
+        "import sys\n"
+        f"sys.argv = ['ctxseg', *{arguments}]\n"
+        "from keras_ctxseg.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as stop:\n"
+        "    assert stop.code == 0\n"
+        "heavy = {'keras', 'tensorflow', 'numpy', 'yaml', 'tensorflow_datasets', 'official'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "loaded: []" in result.stdout
+    assert "usage: ctxseg" in result.stdout
+
+
+def test_a_wrong_key_is_reported_before_tensorflow_loads(recipe):
+    script = (
+        "import sys\n"
+        f"sys.argv = ['ctxseg', 'train', {recipe!r}, 'training.epochz=1']\n"
+        "from keras_ctxseg.cli import main\n"
+        "assert main() == 2\n"
+        "assert not {'keras', 'tensorflow'} & set(sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "unknown key `training.epochz`. Did you mean 'training.epochs'?" in result.stderr
+
+
+def test_help_lists_every_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in COMMANDS)
+
+
+def test_without_a_command_it_shows_the_help(capsys):
+    assert main([]) == 2
+    assert "usage: ctxseg" in capsys.readouterr().out
+
+
+def test_an_unknown_option_is_refused(capsys, recipe):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", recipe, "--resum3"])
+    assert stop.value.code == 2
+    assert "unrecognized arguments: --resum3" in capsys.readouterr().err
+
+
+def test_overrides_may_stand_after_options(capsys, recipe):
+    line = fails(capsys, "train", recipe, "--resume", "training.epochs=2", "training.epochz=1")
+    assert "unknown key `training.epochz`" in line
+
+
+def test_debug_shows_the_traceback(capsys, recipe):
+    assert main(["train", recipe, "training.epochz=1", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_missing_recipe_is_named(capsys, tmp_path):
+    line = fails(capsys, "train", str(tmp_path / "none.yaml"))
+    assert "cannot read the configuration" in line and "none.yaml" in line
+
+
+def test_a_misspelt_model_or_data_set_names_the_nearest(capsys, recipe):
+    line = fails(capsys, "train", recipe, "data.name=context_scene")
+    assert "Did you mean 'context_scenes'?" in line
+    line = fails(capsys, "benchmark", "--model", "ksac_mobilenet_v3")
+    assert "Did you mean 'ksac_mobilenet_v2'?" in line
+
+
+def test_a_used_run_directory_is_refused_at_once(capsys, recipe, tmp_path):
+    checkpoints = tmp_path / "runs/trial/checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "last.keras").write_bytes(b"")
+    line = fails(capsys, "train", recipe)
+    assert "already holds a run" in line and "--resume" in line and "--overwrite" in line
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_a_missing_run_is_named(capsys, tmp_path, command):
+    assert "there is no such run or checkpoint" in fails(capsys, command, str(tmp_path / "none"))
+    line = fails(capsys, command, str(tmp_path))
+    assert "expected a run's folder with checkpoints/best.keras in it" in line
+
+
+def test_a_checkpoint_without_its_run_asks_for_the_recipe(capsys, tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"")
+    assert "give its recipe with --data CONFIG" in fails(capsys, "evaluate", str(path))
+
+
+def test_lists(capsys):
+    assert main(["list", "data"]) == 0
+    assert "context_scenes" in capsys.readouterr().out.split()
+    assert main(["list", "models", "ksac_resnet1?"]) == 0
+    assert capsys.readouterr().out.split() == ["ksac_resnet18"]
+    assert main(["list", "models", "none*"]) == 1
+
+
+def test_sizes():
+    assert parse_size("360x480") == (360, 480)
+    with pytest.raises(Exception, match="expected HEIGHTxWIDTH, as in 360x480. Received: '360'"):
+        parse_size("360")

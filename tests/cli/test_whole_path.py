@@ -1,0 +1,125 @@
+"""One small run through every command: train, evaluate, predict, export."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_ctxseg.cli import main
+
+pytestmark = pytest.mark.slow
+
+COLORS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)
+
+RECIPE = """
+name: trial
+model:
+  name: fcn_mobilenet_v2
+  options: {{width: 0.25, filters: 8}}
+data:
+  name: folder
+  options: {{path: {root}/data}}
+augmentation:
+  crop_size: [40, 48]
+training:
+  batch_size: 2
+  epochs: 1
+  overlay_images: 1
+export:
+  directory: {root}/saved_models
+output_dir: {root}/runs
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder with a tiny data set, a recipe, and a run trained from it."""
+    root = tmp_path_factory.mktemp("path")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4), ("val", 2)):
+        for kind in ("images", "labels"):
+            (root / "data" / split / kind).mkdir(parents=True)
+        for index in range(count):
+            label = rng.integers(0, 3, (6, 7)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
+            image = COLORS[label] + rng.integers(0, 40, (*label.shape, 3))
+            name = f"{index}.png"
+            Image.fromarray(image.astype(np.uint8)).save(root / "data" / split / "images" / name)
+            Image.fromarray(label).save(root / "data" / split / "labels" / name)
+    classes = {"classes": ["red", "green", "blue"], "palette": COLORS.tolist()}
+    (root / "data/classes.json").write_text(json.dumps(classes))
+    (root / "recipe.yaml").write_text(RECIPE.format(root=root))
+    assert main(["train", str(root / "recipe.yaml")]) == 0
+    return root
+
+
+def test_train_leaves_the_run(root):
+    run = root / "runs/trial"
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "classes.json", "checkpoints", "log.csv", "tensorboard"} <= names
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.keras", "last.keras"}
+
+
+def test_evaluate_writes_scores_and_report(root, capsys):
+    run = root / "runs/trial"
+    assert main(["evaluate", str(run)]) == 0
+    assert "green" in capsys.readouterr().out
+    scores = json.loads((run / "evaluation/val/scores.json").read_text())
+    logged = (run / "log.csv").read_text().splitlines()
+    column = logged[0].split(",").index("val_mean_iou")
+    assert scores["mean_iou"] == pytest.approx(float(logged[1].split(",")[column]), abs=1e-6)
+    report = (run / "evaluation/val/report.html").read_text()
+    assert "blue" in report and "fcn_mobilenet_v2" in report
+
+
+def test_evaluate_takes_another_split_and_a_checkpoint(root, capsys):
+    checkpoint = root / "runs/trial/checkpoints/last.keras"
+    arguments = ["--split", "train", "--output", str(root / "scores")]
+    assert main(["evaluate", str(checkpoint), *arguments]) == 0
+    assert json.loads((root / "scores/scores.json").read_text())["num_images"] == 4
+
+
+def test_predict_needs_no_data_set(root, tmp_path):
+    run = shutil.copytree(root / "runs/trial", tmp_path / "moved")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(f"{root}/data", f"{root}/gone"))
+    output = tmp_path / "out"
+    images = str(root / "data/val/images/*.png")
+    assert main(["predict", str(run), images, "--output", str(output)]) == 0
+    with Image.open(output / "labels/0.png") as label:
+        assert label.size == (56, 48)
+        assert label.getpalette()[:9] == COLORS.ravel().tolist()
+    assert (output / "overlays/1.jpg").is_file()
+
+
+def test_predict_skips_what_it_cannot_read(root, tmp_path, capsys):
+    good, bad = root / "data/val/images/0.png", tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    arguments = ["predict", str(root / "runs/trial"), str(good), "--output", str(tmp_path / "out")]
+    assert main([*arguments, str(bad)]) == 1
+    assert f"ctxseg: skipped: {bad}" in capsys.readouterr().err
+    assert len(list((tmp_path / "out").rglob("*.jpg"))) == 1
+
+
+def test_export_publishes_checked_files(root, capsys):
+    assert main(["export", str(root / "runs/trial"), "--size", "40x48", "--name", "tiny"]) == 0
+    assert (root / "saved_models/tiny/1/saved_model.pb").is_file()
+    assert (root / "saved_models/tiny/tiny_40x48.tflite").is_file()
+    assert capsys.readouterr().out.count("labels agree on 100.000 %") == 2
+
+
+def test_other_classes_than_the_checkpoints_are_refused(root, tmp_path, capsys):
+    data = shutil.copytree(root / "data", tmp_path / "data")
+    classes = {"classes": ["red", "green", "blue", "extra"]}
+    (data / "classes.json").write_text(json.dumps(classes))
+    checkpoint = str(root / "runs/trial/checkpoints/best.keras")
+    override = f"data.options.path={data}"
+    for command in (["evaluate", checkpoint, override], ["export", checkpoint, override]):
+        assert main(command) == 2
+        message = capsys.readouterr().err
+        assert "`num_classes` disagrees" in message and "best.keras predicts 3 classes" in message
+    recipe = str(root / "recipe.yaml")
+    start = ["name=tuned", override, f"model.weights={checkpoint}"]
+    assert main(["train", recipe, *start]) == 2
+    assert "`num_classes` disagrees with the checkpoint" in capsys.readouterr().err
