@@ -12,9 +12,10 @@ from keras_ctxseg.losses.label_maps import count_ids, pixel_weights, split_label
 class ConfusionMatrix(keras.metrics.Metric):
     """Pixels by label (row) and prediction (column), over all batches since the last reset.
 
-    Counts are int64, since float32 stops counting at 2**24. (On JAX they are int32 unless
-    `jax_enable_x64` is set: room for 2**31 pixels between resets.) Pixels whose label or
-    prediction is neither a class nor the ignore label are counted in `invalid`.
+    Counts are int64, since float32 stops counting at 2**24. JAX has int64 only with
+    `jax_enable_x64`; there they are int32 unless `dtype` says otherwise, room for 2**31 pixels
+    between resets. Pixels whose label or prediction is neither a class nor the ignore label are
+    counted in `invalid`.
 
     The result is a matrix; for the progress bar of `fit` take `MeanIoU`, a subclass.
 
@@ -22,7 +23,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         num_classes: number of classes.
         ignore_label: pixels with this label are not counted.
         name: the name of the metric.
-        dtype: dtype of the counts; integers only.
+        dtype: dtype of the counts; integers only. Default as above.
 
     Call arguments of `update_state`:
         y_true: integer labels, (batch, height, width).
@@ -44,7 +45,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         name: str = "confusion",
         dtype: str | None = None,
     ):
-        super().__init__(name=name, dtype=dtype or "int64")
+        super().__init__(name=name, dtype=dtype or _widest_integer())
         if int(num_classes) < 1:
             raise ValueError(f"`num_classes` must be at least 1. Received: {num_classes}")
         if "int" not in self.dtype:
@@ -114,3 +115,7 @@ class ConfusionMatrix(keras.metrics.Metric):
             "name": self.name,
             "dtype": self.dtype,
         }
+
+
+def _widest_integer() -> str:
+    return "int32" if keras.backend.backend() == "jax" else "int64"
