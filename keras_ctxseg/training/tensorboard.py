@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +14,6 @@ from keras_ctxseg.data import palettes
 
 if TYPE_CHECKING:
     from keras_ctxseg.evaluation import Evaluator
-
-
-@contextlib.contextmanager
-def _writing(writer: tf.summary.SummaryWriter, step: int) -> Iterator[None]:
-    """Summaries of a `with` block at `step`, on the disk when it ends."""
-    try:
-        with writer.as_default(step=step):
-            yield
-        writer.flush()
-    except tf.errors.OpError as error:  # Such as a full disk; the command line knows OSError.
-        raise OSError(f"cannot write the TensorBoard log: {error.message}") from error
 
 
 class ScalarLog(keras.callbacks.Callback):
@@ -42,10 +30,11 @@ class ScalarLog(keras.callbacks.Callback):
         self.step_after = step_after
 
     def on_epoch_end(self, epoch, logs=None):
-        with _writing(self.writer, self.step_after(epoch)):
+        with self.writer.as_default(step=self.step_after(epoch)):
             tf.summary.scalar("epoch", epoch + 1)
             for name, value in (logs or {}).items():
                 tf.summary.scalar(name, value)
+        self.writer.flush()
 
 
 class Overlays:
@@ -82,10 +71,11 @@ class Overlays:
         )
 
     def __call__(self, epoch: int, step: int) -> None:
-        with _writing(self.writer, step):
+        with self.writer.as_default(step=step):
             for example in self.examples:
                 name = Path(example["name"].decode()).stem
                 tf.summary.image(f"validation/{name}", self._panel(example)[None])
+        self.writer.flush()
 
     def _panel(self, example: dict[str, np.ndarray]) -> np.ndarray:
         label = example["label"]

@@ -99,3 +99,8 @@ def make_model():
 def make_config(tmp_path):
     """`make_config(name="run", **training)`: a configuration that writes under `tmp_path`."""
     return lambda output="runs", **training: tiny_config(tmp_path / output, **training)
+
+
+@pytest.fixture
+def make_dataset():
+    return tiny_dataset

@@ -7,6 +7,7 @@ import os
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_ctxseg as ctx
 from keras_ctxseg.training import ConfigError, load_config
@@ -219,3 +220,32 @@ def test_default_compile_trains_all_outputs(make_model):
     assert logs["loss"] == pytest.approx(parts, rel=1e-5)
     predicted = model.predict(images, verbose=0)["logits"].argmax(-1)
     assert logs["logits_pixel_accuracy"] == pytest.approx((predicted == labels).mean(), abs=1e-6)
+
+
+def test_tensorboard_gets_scalars_and_overlays(make_config, make_dataset):
+    from tensorflow.python.summary.summary_iterator import summary_iterator
+
+    dataset = make_dataset()
+    directory = train(make_config(epochs=2, overlay_images=2), say=quiet).directory
+    (events,) = (directory / "tensorboard").glob("events*")
+    tags = {}
+    for event in summary_iterator(str(events)):
+        for value in event.summary.value:
+            tags.setdefault(value.tag, []).append((event.step, value))
+    assert {"loss", "learning_rate", "val_mean_iou", "epoch"} <= set(tags)
+    assert [step for step, _ in tags["loss"]] == [2, 4]
+    logged = float(tf.make_ndarray(tags["val_mean_iou"][1][1].tensor))
+    assert logged == pytest.approx(float(read_log(directory)[1]["val_mean_iou"]), abs=1e-6)
+    # The first and the third of four validation images: picture, truth and prediction abreast.
+    assert {tag for tag in tags if tag.startswith("validation/")} == {
+        "validation/val0",
+        "validation/val2",
+    }
+    width, height, picture = tags["validation/val2"][1][1].tensor.string_val
+    panel = tf.io.decode_png(picture).numpy()
+    assert (int(width), int(height)) == (120, 40) and panel.shape == (40, 120, 3)
+    example = list(dataset.examples("val").as_numpy_iterator())[2]
+    np.testing.assert_array_equal(panel[:, :40], example["image"])
+    valid = example["label"] != 255
+    colours = dataset.palette[np.where(valid, example["label"], 0)]
+    np.testing.assert_array_equal(panel[:, 40:80][valid], colours[valid])
