@@ -1,0 +1,77 @@
+"""What every model of the garden must hold; a family's tests call these with its name and options."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_ctxseg as ctx
+
+NUM_CLASSES = 5
+
+
+def build_small(name: str, **options):
+    """Builds a model at the smallest width that its parts allow."""
+    if name.endswith("mobilenet_v2"):
+        options.setdefault("width", 0.35)
+    if "filters" not in options:
+        options["filters"] = 16
+    return ctx.models.build(name, NUM_CLASSES, **options)
+
+
+def batch(rng, size=(65, 97), count=2):
+    """Random images in 0...255 and labels with some pixels to ignore."""
+    images = rng.uniform(0, 255, (count, *size, 3)).astype("float32")
+    labels = rng.integers(0, NUM_CLASSES, (count, *size)).astype("int32")
+    labels[:, :5] = 255
+    return images, labels
+
+
+def check_any_size(model, rng) -> None:
+    """Logits are float32 at the input's size, eagerly and in a graph of run-time sizes."""
+    for size in ((65, 97), (33, 40), (64, 96)):
+        images, _ = batch(rng, size, count=1)
+        outputs = model(images)
+        assert outputs["logits"].shape == (1, *size, NUM_CLASSES)
+        assert keras.backend.standardize_dtype(outputs["logits"].dtype) == "float32"
+        in_graph = model.predict(images, verbose=0)["logits"]
+        # Other kernels may be chosen in a graph: float32 rounding over the depth of the network.
+        np.testing.assert_allclose(in_graph, outputs["logits"], rtol=1e-3, atol=1e-4)
+
+
+def check_training_step(model, rng) -> None:
+    """Every weight has a gradient, and one step of `fit` with the default recipe stays finite."""
+    images, labels = batch(rng)
+    model.compile(**ctx.training.default_compile(model, ignore_label=255))
+    with tf.GradientTape() as tape:
+        outputs = model(images, training=True)
+        loss = model.compute_loss(images, labels, outputs)
+    gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
+    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
+        assert gradient is not None, f"{weight.path} has no gradient"
+        assert np.isfinite(gradient).all(), weight.path
+        assert np.abs(gradient).max() > 0, f"{weight.path} has no gradient"
+    model.fit(images, labels, batch_size=2, verbose=0)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def check_learning(model, rng, steps: int = 25) -> None:
+    """A few steps on one batch bring the loss well down."""
+    images, _ = batch(rng)
+    # Bright and dark halves: something that the first features already tell.
+    labels = np.zeros(images.shape[:3], "int32")
+    images[:, :, :48] /= 4.0
+    labels[:, :, :48] = 1
+    model.compile(**ctx.training.default_compile(model, learning_rate=0.02))
+    losses = model.fit(images, labels, batch_size=2, epochs=steps, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0], losses
+
+
+def check_output_strides(name: str, rng, **options) -> None:
+    """Weights of one output stride load at the others, and every stride runs."""
+    images, _ = batch(rng, count=1)
+    weights = None
+    for output_stride in (8, 16, 32):
+        model = build_small(name, output_stride=output_stride, **options)
+        weights = weights or model.get_weights()
+        model.set_weights(weights)
+        assert model(images)["logits"].shape == (1, 65, 97, NUM_CLASSES)

@@ -1,0 +1,127 @@
+"""Every family through the shared checks, every name through `build`."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_ctxseg as ctx
+from tests.layers.layer_checks import randomize
+from tests.models import model_checks
+
+FAMILIES = ("fcn", "deeplabv3", "deeplabv3plus", "ksac")
+MODELS = [
+    f"{family}_{backbone}" for family in FAMILIES for backbone in ("mobilenet_v2", "resnet18")
+]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_any_size(rng, name):
+    model_checks.check_any_size(model_checks.build_small(name), rng)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_training_step(rng, name):
+    model_checks.check_training_step(model_checks.build_small(name), rng)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_mixed_precision(rng, family, policy):
+    keras.config.set_dtype_policy(policy)
+    model = model_checks.build_small(f"{family}_mobilenet_v2")
+    images, labels = model_checks.batch(rng)
+    assert keras.backend.standardize_dtype(model(images)["logits"].dtype) == "float32"
+    model.compile(**ctx.training.default_compile(model))
+    assert np.isfinite(model.fit(images, labels, batch_size=2, verbose=0).history["loss"][0])
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_learning(rng, family):
+    model_checks.check_learning(model_checks.build_small(f"{family}_mobilenet_v2"), rng)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_output_strides(rng, family):
+    model_checks.check_output_strides(f"{family}_mobilenet_v2", rng)
+
+
+def test_every_name_builds():
+    names = ctx.models.list_models()
+    assert len(names) == 28
+    for name in names:
+        if "101" in name or "152" in name:
+            continue  # Only deeper: one of each is built below.
+        model = ctx.models.build(name, 3, filters=8)
+        assert model.name == name
+        assert model.num_classes == 3
+    for name in ("fcn_resnet101", "ksac_resnet152"):
+        assert ctx.models.build(name, 3, filters=8).name == name
+
+
+def test_save_and_load_in_a_fresh_process(rng, tmp_path):
+    """`keras.models.load_model` needs nothing but the package's import, under any policy."""
+    images, _ = model_checks.batch(rng, count=1)
+    np.save(tmp_path / "images.npy", images)
+    expected = {}
+    for name in MODELS:
+        keras.config.set_dtype_policy("mixed_bfloat16" if "resnet" in name else "float32")
+        model = model_checks.build_small(name)
+        randomize(model, rng)
+        model.save(tmp_path / f"{name}.keras")
+        expected[name] = np.array(model(images)["logits"])
+    script = """
+import sys, pathlib, numpy as np
+import keras_ctxseg, keras
+folder = pathlib.Path(sys.argv[1])
+images = np.load(folder / "images.npy")
+for path in folder.glob("*.keras"):
+    model = keras.models.load_model(path)
+    assert type(model) is keras_ctxseg.models.SegmentationModel, type(model)
+    np.save(folder / (path.stem + ".npy"), np.array(model(images)["logits"]))
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=300)
+    for name, logits in expected.items():
+        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), logits)
+
+
+@pytest.mark.parametrize("backend", ["numpy"])
+def test_core_needs_no_tensorflow(backend):
+    """On another backend, neither the import nor a built model brings TensorFlow in."""
+    script = """
+import json, sys
+import keras_ctxseg as ctx
+ctx.models.build("ksac_mobilenet_v2", 3, (65, 97, 3), width=0.35, filters=8)
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    modules = json.loads(result.stdout.splitlines()[-1])
+    for name in ("tensorflow", "tensorflow_datasets", "official", "tf_keras"):
+        assert name not in modules
+
+
+def test_building_imports_neither_data_sets_nor_tf_models():
+    script = """
+import json, sys
+import keras_ctxseg as ctx
+ctx.models.build("ksac_mobilenet_v2", 3, (65, 97, 3), width=0.35, filters=8)
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, timeout=300
+    )
+    modules = json.loads(result.stdout.splitlines()[-1])
+    for name in ("tensorflow_datasets", "official", "tf_keras"):
+        assert name not in modules

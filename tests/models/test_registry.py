@@ -1,0 +1,84 @@
+"""Names, options and what is said when they are wrong."""
+
+import numpy as np
+import pytest
+
+import keras_ctxseg as ctx
+from tests.models.model_checks import build_small
+
+
+def test_list_models_filters_by_pattern():
+    assert ctx.models.list_models("ksac_*net*") == [
+        "ksac_mobilenet_v2",
+        "ksac_resnet101",
+        "ksac_resnet152",
+        "ksac_resnet18",
+        "ksac_resnet34",
+        "ksac_resnet50",
+    ]
+    assert ctx.models.list_models("nothing*") == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: build_small("ksac_mobilenetv2"), "Did you mean 'ksac_mobilenet_v2'?"),
+        (lambda: build_small("deeplab_resnet50"), "no model 'deeplab_resnet50'.*Did you mean"),
+        (
+            lambda: build_small("ksac_resnet18", rate=(1, 2)),
+            "'ksac_resnet18' has no option 'rate'.*Did you mean 'rates'?",
+        ),
+        (lambda: build_small("fcn_resnet18", width=0.5), "has no option 'width'; its options are"),
+        (
+            lambda: ctx.models.build("fcn_resnet18", 0),
+            "`num_classes` must be an integer of at least 1. Received: num_classes=0",
+        ),
+        (
+            lambda: ctx.models.build("fcn_resnet18", 3, (32, 64, 3)),
+            "`input_shape` must be images of at least 33 pixels.*Received: height=32, width=64",
+        ),
+        (lambda: ctx.models.build("fcn_resnet18", 3, (64, 64, 1)), r"must be \(height, width, 3\)"),
+        (
+            lambda: ctx.models.build("fcn_resnet18", 3, output_stride=12),
+            r"`output_stride` must be one of \(8, 16, 32\). Received: output_stride=12",
+        ),
+    ],
+)
+def test_errors_name_the_argument(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_small_images_are_refused_at_run_time():
+    model = build_small("fcn_mobilenet_v2")
+    with pytest.raises(ValueError, match="`images` must be images of at least 33 pixels"):
+        model(np.zeros((1, 64, 32, 3), "float32"))
+
+
+def test_weights_come_from_files_of_the_same_model(tmp_path, rng):
+    model = build_small("ksac_mobilenet_v2")
+    images = rng.uniform(0, 255, (1, 64, 64, 3)).astype("float32")
+    expected = np.array(model(images)["logits"])
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    for file in ("model.keras", "model.weights.h5"):
+        path = tmp_path / file
+        loaded = build_small("ksac_mobilenet_v2", weights=path)
+        np.testing.assert_array_equal(loaded(images)["logits"], expected)
+        with pytest.raises(
+            ValueError, match=f"(disagrees with the|do not fit).*{file}|{file}.*fit"
+        ):
+            ctx.models.build("ksac_mobilenet_v2", 7, width=0.35, filters=16, weights=path)
+        with pytest.raises(ValueError, match=f"{file}.*fit"):
+            build_small("ksac_mobilenet_v2", width=0.5, weights=path)
+    with pytest.raises(ValueError, match="does not exist: .*missing.keras"):
+        build_small("ksac_mobilenet_v2", weights=tmp_path / "missing.keras")
+    with pytest.raises(ValueError, match="must be None or the path of a .weights.h5 or .keras"):
+        build_small("ksac_mobilenet_v2", weights="imagnet")
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    for name in ("broken.keras", "broken.weights.h5"):
+        (tmp_path / name).write_bytes(b"not a checkpoint")
+        with pytest.raises(ValueError, match=name):
+            build_small("ksac_mobilenet_v2", weights=tmp_path / name)

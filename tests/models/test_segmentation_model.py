@@ -1,0 +1,39 @@
+"""One label map serves every output."""
+
+import keras
+import numpy as np
+
+from keras_ctxseg.losses import SegmentationCrossentropy
+from keras_ctxseg.models import SegmentationModel
+
+
+def _two_headed():
+    images = keras.Input((None, None, 3), name="images")
+    outputs = {
+        name: keras.layers.Conv2D(3, 1, name=name)(images) for name in ("logits", "aux_logits")
+    }
+    return SegmentationModel(images, outputs)
+
+
+def test_labels_and_weights_reach_every_output(rng):
+    images = rng.uniform(0, 1, (2, 40, 40, 3)).astype("float32")
+    labels = rng.integers(0, 3, (2, 40, 40))
+    weights = rng.uniform(0, 1, (2, 40, 40)).astype("float32")
+    loss = SegmentationCrossentropy(ignore_label=255)
+    model = _two_headed()
+    model.compile(
+        keras.optimizers.SGD(0.0),
+        loss=dict.fromkeys(("logits", "aux_logits"), loss),
+        loss_weights={"logits": 1.0, "aux_logits": 0.4},
+        jit_compile=False,
+    )
+    outputs = model(images)
+    for arguments in ({}, {"sample_weight": weights}):
+        expected = loss(labels, outputs["logits"], **arguments) + 0.4 * loss(
+            labels, outputs["aux_logits"], **arguments
+        )
+        logs = model.evaluate(images, labels, verbose=0, return_dict=True, **arguments)
+        np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
+        logs = model.train_on_batch(images, labels, return_dict=True, **arguments)
+        np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
+    assert model.num_classes == 3
