@@ -42,7 +42,7 @@ def measure_latencies(
     for _ in range(warmup):
         for function in functions.values():
             function()
-    seconds = {name: [] for name in functions}
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             start = time.perf_counter()

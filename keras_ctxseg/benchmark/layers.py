@@ -54,11 +54,12 @@ def compare_atrous_layers(
         layer.build(shape)
     calls = {name: inference_call(layer, shape, form) for name, layer in layers.items()}
     latencies = measure_latencies(calls, repeats)
-    counts = {
-        f"{name}_multiply_adds": count_multiply_adds(layer, shape[1:])
-        for name, layer in layers.items()
-    }
-    parameters = {
-        f"{name}_parameters": trainable_parameters(layer) for name, layer in layers.items()
-    }
-    return LayerComparison(**latencies, **parameters, **counts)
+    aspp, shared_kernel = layers.values()
+    return LayerComparison(
+        aspp=latencies["aspp"],
+        shared_kernel=latencies["shared_kernel"],
+        aspp_parameters=trainable_parameters(aspp),
+        shared_kernel_parameters=trainable_parameters(shared_kernel),
+        aspp_multiply_adds=count_multiply_adds(aspp, shape[1:]),
+        shared_kernel_multiply_adds=count_multiply_adds(shared_kernel, shape[1:]),
+    )

@@ -85,7 +85,7 @@ def _matrix_product(operation: tf.Operation) -> int:
 
 def _einsum(operation: tf.Operation) -> int:
     equation = operation.get_attr("equation").decode()
-    sizes = {}
+    sizes: dict[str, int] = {}
     terms = equation.split("->")[0].split(",")
     for term, tensor in zip(terms, operation.inputs, strict=True):
         shape = _shape(operation, tensor)

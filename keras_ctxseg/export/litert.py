@@ -19,8 +19,8 @@ from keras_ctxseg.export.parity import (
 )
 from keras_ctxseg.export.quiet import captured_noise
 from keras_ctxseg.export.saved_model import ExportResult, logits_channels
-from keras_ctxseg.export.serving import MINIMUM_SIDE
 from keras_ctxseg.export.versions import staging_directory
+from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 
 
 def export_litert(
@@ -80,9 +80,9 @@ def export_litert(
 def _checked_size(model: keras.Model, input_size: tuple[int, int]) -> tuple[int, int]:
     logits_channels(model)
     height, width = (int(side) for side in input_size)
-    if min(height, width) < MINIMUM_SIDE:
+    if min(height, width) < MINIMUM_SIZE:
         raise ValueError(
-            f"input_size: expected height and width of at least {MINIMUM_SIDE}."
+            f"input_size: expected height and width of at least {MINIMUM_SIZE}."
             f" Received {input_size!r}."
         )
     built = model.inputs[0].shape[1:3]

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ctxseg.data.resampling import scaled_size
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.litert_file import run_litert
 from keras_ctxseg.export.reload import read_labels_file, run_saved_model
-from keras_ctxseg.export.serving import scaled_size
 
 MAX_SOFTMAX_DIFFERENCE = 1e-3
 MIN_LABEL_AGREEMENT = 0.999

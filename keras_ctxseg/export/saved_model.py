@@ -21,8 +21,9 @@ from keras_ctxseg.export.parity import (
 )
 from keras_ctxseg.export.quiet import captured_noise
 from keras_ctxseg.export.reload import LABELS_FILE, LabelsFile
-from keras_ctxseg.export.serving import MINIMUM_SIDE, ServingModule
+from keras_ctxseg.export.serving import ServingModule
 from keras_ctxseg.export.versions import check_version_is_free, publish, staging_directory
+from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def export_saved_model(
     directory = Path(directory)
     labels_file = _labels_file(model, class_names, palette, ignore_label, image_scale)
     if check_images is None:
-        side = int(np.ceil(MINIMUM_SIDE / image_scale))
+        side = int(np.ceil(MINIMUM_SIZE / image_scale))
         check_images = synthetic_images(
             [(side + 32, side + 64), (side + 95, side + 40), (side, side)]
         )

@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
+from keras_ctxseg.data.resampling import scaled_size
 from keras_ctxseg.export.decoding import decode_image
-
-MINIMUM_SIDE = 33
+from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 
 
 class ServingModule(tf.Module):
@@ -115,9 +115,9 @@ class ServingModule(tf.Module):
             inputs = tf.image.resize(images, scaled_size(size, self._image_scale))
         input_size = tf.shape(inputs)[1:3]
         large_enough = tf.debugging.Assert(
-            tf.reduce_all(input_size >= MINIMUM_SIDE),
+            tf.reduce_all(input_size >= MINIMUM_SIZE),
             [
-                f"images: expected at least {MINIMUM_SIDE} pixels a side after scaling by"
+                f"images: expected at least {MINIMUM_SIZE} pixels a side after scaling by"
                 + f" {self._image_scale:g}. Received [height width]",
                 size,
             ],
@@ -127,11 +127,6 @@ class ServingModule(tf.Module):
         if self._image_scale != 1.0:
             logits = tf.image.resize(logits, size)
         return logits
-
-
-def scaled_size(size: tf.Tensor, image_scale: float) -> tf.Tensor:
-    """Height and width, int32 (2,), after scaling by `image_scale` and rounding."""
-    return tf.cast(tf.round(tf.cast(size, tf.float32) * image_scale), tf.int32)
 
 
 def _labels_and_scores(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

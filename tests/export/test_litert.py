@@ -5,7 +5,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_ctxseg.export import ExportError, check_parity, export_litert, litert_operations
-from tests.export.conftest import random_image, tiny_model
+from tests.export.exporting import random_image, tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ctxseg.export import ExportError, check_parity, export_saved_model
+from keras_ctxseg.export import ExportError, ParityReport, check_parity, export_saved_model
 from keras_ctxseg.export import saved_model as saved_model_file
-from tests.export.conftest import CLASS_NAMES, random_image, tiny_model
+from tests.export.exporting import CLASS_NAMES, random_image, tiny_model
 
 PALETTE = np.arange(15).reshape(5, 3)
 
@@ -99,14 +99,20 @@ def test_next_version_and_taken_version(model, tmp_path, monkeypatch):
 
 
 def passed_parity(model, path, images):
-    return saved_model_file.ParityReport(str(path), len(images), 1, 0.0, 0.0, 1.0)
+    return ParityReport(str(path), len(images), 1, 0.0, 0.0, 1.0)
 
 
-@pytest.mark.parametrize("poison", [np.nan, 1.0])
-def test_a_refused_export_leaves_nothing(model, tmp_path, monkeypatch, poison):
+@pytest.mark.parametrize("difference", [np.nan, 2e-3])
+def test_a_report_beyond_its_limit_does_not_pass(difference):
+    assert ParityReport("", 1, 1, 9e-4, 0.0, 0.9991).passed
+    assert not ParityReport("", 1, 1, difference, 0.0, 1.0).passed
+    assert not ParityReport("", 1, 1, 0.0, 0.0, 0.998).passed
+
+
+def test_a_refused_export_leaves_nothing(model, tmp_path, monkeypatch):
     class Broken(saved_model_file.ServingModule):
         def _logits(self, images):
-            return super()._logits(images) + poison * tf.range(5.0)
+            return super()._logits(images) + tf.range(5.0)
 
     monkeypatch.setattr(saved_model_file, "ServingModule", Broken)
     with pytest.raises(ExportError, match="export refused: DISAGREES"):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_ctxseg.export import ServingModule
-from tests.export.conftest import random_image
+from tests.export.exporting import random_image
 
 
 @pytest.fixture(scope="module")
