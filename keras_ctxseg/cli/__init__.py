@@ -8,6 +8,7 @@ answers at once.
 import argparse
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -41,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `ctxseg list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, (ValueError, OSError, *_tensorflow_errors())):
+            raise
         if options.debug:
             traceback.print_exc()
         print(f"ctxseg: error: {_one_line(error)}", file=sys.stderr)
@@ -79,5 +82,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _tensorflow_errors() -> tuple[type[Exception], ...]:
+    """What a graph raises, such as for a damaged image; empty while TensorFlow is not loaded."""
+    tensorflow = sys.modules.get("tensorflow")
+    return () if tensorflow is None else (tensorflow.errors.OpError,)
+
+
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = str(error)
+    if isinstance(error, _tensorflow_errors()):
+        # "{{function_node ...}} message", then a Python traceback or the graph's nodes.
+        text = re.sub(r"\{\{.*?\}\}\s*", "", text).split("\n")[0]
+    return " ".join(text.split()) or type(error).__name__

@@ -86,6 +86,27 @@ def test_overrides_may_stand_after_options(capsys, recipe):
     assert "unknown key `training.epochz`" in line
 
 
+def test_an_error_inside_a_graph_is_one_line(capsys, recipe, monkeypatch):
+    import tensorflow as tf
+
+    from keras_ctxseg.training import run
+
+    def damaged(*arguments, **options):
+        text = "{{function_node __inner}} image.png: truncated\nTraceback ...\n\t [[{{node x}}]]"
+        raise tf.errors.InvalidArgumentError(None, None, text)
+
+    monkeypatch.setattr(run, "train", damaged)
+    assert fails(capsys, "train", recipe) == "ctxseg: error: image.png: truncated"
+
+
+def test_an_error_of_our_own_is_not_hidden(recipe, monkeypatch):
+    from keras_ctxseg.training import run
+
+    monkeypatch.setattr(run, "train", lambda *arguments, **options: [][0])
+    with pytest.raises(IndexError):
+        main(["train", recipe])
+
+
 def test_debug_shows_the_traceback(capsys, recipe):
     assert main(["train", recipe, "training.epochz=1", "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err

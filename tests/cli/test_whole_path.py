@@ -1,7 +1,10 @@
-"""One small run through every command: train, evaluate, predict, export."""
+"""One small run through every command; `quickstart`, which chains them, makes it."""
 
+import contextlib
+import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,9 +36,16 @@ output_dir: {root}/runs
 """
 
 
+TWIN = """
+base: recipe.yaml
+name: twin
+model: {options: {context_free_from: 2}}
+"""
+
+
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A folder with a tiny data set, a recipe, and a run trained from it."""
+def quickstart(tmp_path_factory):
+    """A folder with a tiny data set, two recipes and their runs, and what the command printed."""
     root = tmp_path_factory.mktemp("path")
     rng = np.random.default_rng(0)
     for split, count in (("train", 4), ("val", 2)):
@@ -49,9 +59,33 @@ def root(tmp_path_factory):
             Image.fromarray(label).save(root / "data" / split / "labels" / name)
     classes = {"classes": ["red", "green", "blue"], "palette": COLORS.tolist()}
     (root / "data/classes.json").write_text(json.dumps(classes))
-    (root / "recipe.yaml").write_text(RECIPE.format(root=root))
-    assert main(["train", str(root / "recipe.yaml")]) == 0
-    return root
+    recipe, twin = root / "recipe.yaml", root / "twin.yaml"
+    recipe.write_text(RECIPE.format(root=root))
+    twin.write_text(TWIN)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(["quickstart", "--config", str(recipe), "--twin", str(twin)]) == 0
+    return root, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def root(quickstart):
+    return quickstart[0]
+
+
+def test_quickstart_shows_both_scores_and_all_that_it_made(quickstart):
+    root, printed = quickstart
+    table = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if line.strip()}
+    scores = {}
+    for name in ("trial", "twin"):
+        text = (root / "runs" / name / "evaluation/val/scores.json").read_text()
+        scores[name] = 100 * json.loads(text)["mean_iou"]
+        assert float(table[name][-1]) == pytest.approx(scores[name], abs=0.006)
+    assert table["trial"][0] == table["twin"][0]  # as many parameters
+    assert float(table["what"][-1]) == pytest.approx(scores["trial"] - scores["twin"], abs=0.011)
+    for kind in ("report", "overlays", "checkpoint", "SavedModel", "LiteRT"):
+        assert Path(table[kind][0]).exists()
+    assert len(list((root / "runs/trial/predictions/overlays").glob("*.jpg"))) == 2
+    assert printed.count("labels agree on 100.000 %") == 2
 
 
 def test_train_leaves_the_run(root):
@@ -102,11 +136,11 @@ def test_predict_skips_what_it_cannot_read(root, tmp_path, capsys):
     assert len(list((tmp_path / "out").rglob("*.jpg"))) == 1
 
 
-def test_export_publishes_checked_files(root, capsys):
-    assert main(["export", str(root / "runs/trial"), "--size", "40x48", "--name", "tiny"]) == 0
-    assert (root / "saved_models/tiny/1/saved_model.pb").is_file()
-    assert (root / "saved_models/tiny/tiny_40x48.tflite").is_file()
-    assert capsys.readouterr().out.count("labels agree on 100.000 %") == 2
+def test_export_takes_another_name_and_version(root, capsys):
+    arguments = ["--name", "tiny", "--version", "7"]
+    assert main(["export", str(root / "runs/trial"), *arguments]) == 0
+    assert (root / "saved_models/tiny/7/saved_model.pb").is_file()
+    assert capsys.readouterr().out.count("labels agree on 100.000 %") == 1
 
 
 def test_other_classes_than_the_checkpoints_are_refused(root, tmp_path, capsys):
