@@ -19,7 +19,7 @@ def augment(
     config: AugmentationConfig,
     ignore_label: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scale, pad, crop, flip and recolour an example that already has `config.image_scale`.
+    """Scale, crop, flip, recolour and pad an example that already has `config.image_scale`.
 
     Args:
         image: `(height, width, 3)` RGB in 0 ... 255.
@@ -34,69 +34,88 @@ def augment(
     random = tf.unstack(tf.random.stateless_uniform([8], seed, alg="philox"))
     low, high = config.scale_range
     scale = low + (high - low) * random[0]
-    image, label, inside = _scale_and_crop(image, label, scale, random[1:3], config, ignore_label)
-    if config.flip:
-        flipped = random[3] < 0.5
-        image, label, inside = (
-            tf.where(flipped, tensor[:, ::-1], tensor) for tensor in (image, label, inside)
+    rows = _plan_axis(tf.shape(label)[0], config.crop_size[0], scale, random[1])
+    columns = _plan_axis(tf.shape(label)[1], config.crop_size[1], scale, random[2])
+    image, label = _crop(image, rows, columns), _crop(label, rows, columns)
+    if config.flip:  # here, where pixels are few and small
+        image, label = tf.cond(
+            random[3] < 0.5,
+            lambda: (tf.reverse(image, [1]), tf.reverse(label, [1])),
+            lambda: (image, label),
         )
-    image = _recolor(image, inside, random[4:8], config)
-    image = tf.where(inside[..., None], image, tf.constant(config.pad_value, tf.float32))
-    return tf.ensure_shape(image, (*config.crop_size, 3)), tf.ensure_shape(label, config.crop_size)
+    image, label = _resize_window(image, label, (rows["shown"], columns["shown"]))
+    image = _recolor(image, random[4:8], config)
+    return _pad(image, label, rows, columns, config, ignore_label)
 
 
-def _scale_and_crop(image, label, scale, shifts, config, ignore_label):
-    """Read the crop straight from the source; what lies outside the crop is never computed.
+def _plan_axis(size, crop, scale, random) -> dict[str, tf.Tensor]:
+    """Which pixels of an axis are shown, how large, and where in the crop.
 
-    Pixel `i` of the crop looks at `(i + offset + 0.5) / scale` in the source, where pixel `j` covers
-    `j ... j + 1`: the image interpolates there, the label takes the pixel that covers the point.
-    A negative offset shows padding before the image, a positive one cuts its start off.
+    Where the scaled image is larger than the crop, a window of it is shown, otherwise all of it
+    with padding around; `random`, in 0 ... 1, places the one or the other. What lies outside the
+    window is never computed.
     """
-    size = tf.shape(label)
-    crop = tf.constant(config.crop_size)
-    spare = tf.cast(tf.round(scale * tf.cast(size, tf.float32)), tf.int32) - crop
-    steps = tf.cast(tf.abs(spare) + 1, tf.float32)
-    shift = tf.minimum(tf.cast(tf.stack(shifts) * steps, tf.int32), tf.abs(spare))
-    offset = tf.where(spare < 0, -shift, shift)
 
-    rows, rows_inside = _source_indices(crop[0], offset[0], scale, size[0])
-    columns, columns_inside = _source_indices(crop[1], offset[1], scale, size[1])
-    inside = rows_inside[:, None] & columns_inside[None, :]
-    label = tf.gather(tf.gather(label, rows), columns, axis=1)
-    label = tf.where(inside, label, ignore_label)
-    image = tf.raw_ops.ScaleAndTranslate(
-        images=tf.cast(image, tf.float32)[None],
-        size=crop,
-        scale=tf.stack([scale, scale]),
-        translation=-tf.cast(offset, tf.float32),
-        kernel_type="triangle",  # bilinear
-        antialias=False,
-    )[0]
-    return image, label, inside
+    def place(spare):
+        return tf.minimum(tf.cast(random * tf.cast(spare + 1, tf.float32), tf.int32), spare)
+
+    window = tf.maximum(tf.cast(tf.round(crop / scale), tf.int32), 1)
+    scaled = tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32)
+    fits = window <= size
+    length = tf.minimum(window, size)
+    shown = tf.where(fits, crop, tf.clip_by_value(scaled, 1, crop))
+    before = place(crop - shown)
+    return {
+        "start": place(size - length),
+        "length": length,
+        "shown": shown,
+        "padding": tf.stack([before, crop - shown - before]),
+    }
 
 
-def _source_indices(count, offset, scale, size):
-    position = (tf.cast(tf.range(count) + offset, tf.float32) + 0.5) / scale
-    index = tf.cast(tf.floor(position), tf.int32)
-    return tf.clip_by_value(index, 0, size - 1), (index >= 0) & (index < size)
+def _crop(tensor, rows, columns):
+    return tensor[
+        rows["start"] : rows["start"] + rows["length"],
+        columns["start"] : columns["start"] + columns["length"],
+    ]
 
 
-def _recolor(image, inside, random, config):
-    """Brightness, contrast, saturation and hue, in this order, each only where it has a strength."""
+def _resize_window(image, label, size):
+    image = tf.image.resize(image, size, "bilinear")
+    label = tf.image.resize(label[..., None], size, "nearest")[..., 0]
+    return image, label
+
+
+def _recolor(image, random, config):
+    """Brightness, contrast and saturation as one linear map, then hue; clipped to 0 ... 255."""
 
     def factor(number, strength):
         return 1 + strength * (2 * number - 1)
 
-    if config.brightness:
-        image = image * factor(random[0], config.brightness)
-    if config.contrast:
-        weight = tf.cast(inside, tf.float32)[..., None]
-        mean = tf.reduce_sum(image * weight) / (3 * tf.maximum(tf.reduce_sum(weight), 1))
-        image = mean + factor(random[1], config.contrast) * (image - mean)
-    if config.saturation:
-        grey = tf.tensordot(image, tf.constant(_LUMA), 1)[..., None]
-        image = grey + factor(random[2], config.saturation) * (image - grey)
-    image = tf.clip_by_value(image, 0.0, 255.0)
+    if config.brightness or config.contrast or config.saturation:
+        brightness = factor(random[0], config.brightness)
+        contrast = factor(random[1], config.contrast)
+        saturation = factor(random[2], config.saturation)
+        # Grey stays grey, so the mean that contrast keeps may be added after the saturation.
+        grey = tf.repeat(tf.constant(_LUMA)[:, None], 3, axis=1)
+        matrix = brightness * contrast * (saturation * tf.eye(3) + (1 - saturation) * grey)
+        mean = (1 - contrast) * brightness * tf.reduce_mean(image)
+        pixels = tf.matmul(tf.reshape(image, (-1, 3)), matrix) + mean
+        image = tf.clip_by_value(tf.reshape(pixels, tf.shape(image)), 0.0, 255.0)
     if config.hue:
         image = 255 * tf.image.adjust_hue(image / 255, config.hue * (2 * random[3] - 1))
+        image = tf.clip_by_value(image, 0.0, 255.0)
     return image
+
+
+def _pad(image, label, rows, columns, config, ignore_label):
+    paddings = tf.stack([rows["padding"], columns["padding"]])
+
+    def pad():
+        outside = tf.pad(tf.zeros_like(label, tf.float32), paddings, constant_values=1.0)
+        filling = outside[..., None] * tf.constant(config.pad_value, tf.float32)
+        padded = tf.pad(image, tf.concat([paddings, [[0, 0]]], 0)) + filling
+        return padded, tf.pad(label, paddings, constant_values=ignore_label)
+
+    image, label = tf.cond(tf.reduce_any(paddings > 0), pad, lambda: (image, label))
+    return tf.ensure_shape(image, (*config.crop_size, 3)), tf.ensure_shape(label, config.crop_size)

@@ -1,4 +1,4 @@
-"""The settings of the training pipeline's augmentation. Imports nothing but the standard library."""
+"""The settings of the training pipeline's augmentation. Needs the standard library only."""
 
 import dataclasses
 

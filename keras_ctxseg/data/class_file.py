@@ -4,7 +4,7 @@
       "classes": ["sky", "building", "road"],            required; class id = place in this list
       "void": 11,                                        raw id, or list of raw ids, to ignore
       "ignore_label": 11,                                another word for "void"
-      "label_map": {"7": 2, "8": "building", "0": "void"},   raw id -> class id, class name or "void"
+      "label_map": {"7": 2, "8": "road", "0": "void"},   raw id -> class id, class name or "void"
       "palette": [[128, 128, 128], [128, 0, 0], [128, 64, 128]],   RGB, one per class
       "void_colors": [[0, 0, 0]]                         with mask_format="colors": ignored colours
     }
@@ -46,6 +46,12 @@ class ClassTable:
     class_ids: np.ndarray
     colors: dict[int, int]
     text: str
+
+    def color_ids(self) -> np.ndarray:
+        """int16 `(2**24,)`: packed RGB -> class id, `IGNORE_LABEL`, or -1 where unknown."""
+        table = np.full(1 << 24, -1, np.int16)
+        table[list(self.colors)] = list(self.colors.values())
+        return table
 
     @property
     def known_raw_ids(self) -> str:

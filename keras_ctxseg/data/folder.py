@@ -5,7 +5,6 @@
 <path>/<split>/labels/<name>.png        one mask for each image, of its size
 """
 
-import dataclasses
 import os
 from pathlib import Path
 
@@ -14,10 +13,10 @@ import tensorflow as tf
 
 from keras_ctxseg.data.class_file import ClassTable, read_class_file
 from keras_ctxseg.data.dataset import SegmentationDataset
+from keras_ctxseg.data.decoding import decode_grey, decode_rgb, grey_header
 from keras_ctxseg.data.folder_checks import check_examples
 from keras_ctxseg.data.folder_layout import ExamplePaths, find_splits
-from keras_ctxseg.data.images import read_image
-from keras_ctxseg.data.masks import MASK_FORMATS, read_mask
+from keras_ctxseg.data.masks import MASK_FORMATS
 
 
 def load_folder(
@@ -61,29 +60,44 @@ def load_folder(
     )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class FileExamples:
-    """Random access to pairs of files; see `ExampleReader`."""
+    """Random access to pairs of files that were checked; see `ExampleReader`."""
 
-    paths: list[ExamplePaths]
-    sizes: np.ndarray
-    table: ClassTable
-    mask_format: str
+    def __init__(
+        self, paths: list[ExamplePaths], sizes: np.ndarray, table: ClassTable, mask_format: str
+    ):
+        self.sizes = sizes
+        self._mask_format = mask_format
+        with tf.device("CPU"):
+            self._names = tf.constant([example.name for example in paths])
+            self._images = tf.constant([str(example.image) for example in paths])
+            self._masks = tf.constant([str(example.mask) for example in paths])
+            if mask_format == "palette":
+                headers, starts = zip(
+                    *(grey_header(example.mask) for example in paths), strict=True
+                )
+                self._headers, self._starts = tf.constant(headers), tf.constant(starts)
+            ids = table.color_ids() if mask_format == "colors" else table.class_ids
+            self._ids = tf.constant(ids)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.sizes)
 
     def read(self, index: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `ExampleReader.read`."""
-        image, label = tf.numpy_function(
-            self._read, [index], (tf.uint8, tf.uint8), stateful=False, name="read_files"
-        )
+        image = decode_rgb(tf.io.read_file(tf.gather(self._images, index)))
+        label = self._decode_mask(tf.io.read_file(tf.gather(self._masks, index)), index)
         return {
             "image": tf.ensure_shape(image, (None, None, 3)),
-            "label": tf.cast(tf.ensure_shape(label, (None, None)), tf.int32),
-            "name": tf.gather(tf.constant([example.name for example in self.paths]), index),
+            "label": tf.ensure_shape(tf.cast(label, tf.int32), (None, None)),
+            "name": tf.gather(self._names, index),
         }
 
-    def _read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        example = self.paths[int(index)]
-        return read_image(example.image), read_mask(example.mask, self.table, self.mask_format)
+    def _decode_mask(self, contents, index):
+        if self._mask_format == "colors":
+            rgb = tf.cast(decode_rgb(contents), tf.int32)
+            return tf.gather(self._ids, tf.reduce_sum(rgb * [1 << 16, 1 << 8, 1], axis=-1))
+        if self._mask_format == "palette":
+            pixels = tf.strings.substr(contents, tf.gather(self._starts, index), 2**31 - 1)
+            contents = tf.gather(self._headers, index) + pixels
+        return tf.gather(self._ids, decode_grey(contents))

@@ -2,8 +2,6 @@
 
 Pixels are taken as stored: an EXIF orientation is not applied, because masks carry none and because
 TensorFlow's decoders, and so exported models, ignore it too. (`load_folder` warns about it.)
-Pillow decodes here, in training as in prediction; `tf.io.decode_jpeg` gives the same pixels with
-`dct_method="INTEGER_ACCURATE"`, and with its default differs by up to 20 of 255.
 """
 
 import os

@@ -1,7 +1,4 @@
-"""Reading mask files: from a PNG's pixels to class ids.
-
-Pillow, not `tf.io.decode_png`: TensorFlow expands a palette to colours, so that the indices are lost.
-"""
+"""Reading mask files with Pillow: from pixels to class ids, or to an error that says why not."""
 
 import os
 

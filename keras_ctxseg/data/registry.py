@@ -8,7 +8,7 @@ from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.dataset import SegmentationDataset
 
 _LOADERS = {
-    "context_scenes": "keras_ctxseg.data.context_scenes:load_context_scenes",
+    "context_scenes": "keras_ctxseg.data.context_scenes.load:load_context_scenes",
     "folder": "keras_ctxseg.data.folder:load_folder",
 }
 

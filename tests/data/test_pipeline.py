@@ -1,5 +1,8 @@
 """The training stream: repeatable, resumable, complete."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -125,6 +128,20 @@ def test_reading_one_example_alone_gives_the_one_of_the_stream(numbered):
     image, label = pipeline.example(tf.constant(4, tf.int64))
     np.testing.assert_array_equal(label, batches[4][1][0])
     np.testing.assert_allclose(image, batches[4][0][0], atol=1e-3)
+
+
+def test_a_process_may_end_while_the_pipeline_reads(write_folder):
+    # A pipeline that calls Python would wait here for the interpreter for ever.
+    code = (
+        "import sys; sys.argv = ['ctxseg']\n"
+        "from keras_ctxseg import data\n"
+        f"dataset = data.load('folder', path={str(write_folder())!r})\n"
+        "config = data.AugmentationConfig((36, 40))\n"
+        "pipeline = data.TrainPipeline(dataset, 'train', config, 2, cache='none')\n"
+        "iterator = iter(pipeline.build())\n"
+        "next(iterator)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 def test_half_size_is_the_mean_of_two_by_two_pixels(write_folder):

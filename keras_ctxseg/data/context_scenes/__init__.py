@@ -1,5 +1,5 @@
-"""`context_scenes`, the embedded data set: small drawn scenes in which context decides."""
+"""`context_scenes`, the embedded data set: small drawn scenes in which context decides.
 
-from keras_ctxseg.data.context_scenes.load import load_context_scenes
-
-__all__ = ["load_context_scenes"]
+`classes`, `canvas` and `scene` draw with NumPy alone; `builder` holds the TensorFlow Datasets
+builder, and `load` makes a `SegmentationDataset` of it.
+"""

@@ -22,15 +22,16 @@ class ContextScenes(tfds.core.GeneratorBasedBuilder):
     - `water` or `road` (scene context): the surface looks the same. Lighthouses on the horizon say
       water, office blocks say road; at least 22 pixels of hill lie between.
     - `boat` or `car` (scene context for things): the same hulls, on water or on a road.
-    - `tram` or `train` (size): one livery, 34 to 38 or 64 to 74 pixels long, windows equally spaced.
+    - `tram` or `train` (size): one livery, 34 to 38 or 64 to 74 pixels long, equal windows.
     - `open_track` or `closed_track` (far-apart evidence): a signal stands at either end, 110 pixels
       apart; the track is closed, along all its length, if either of them is red. One green signal
       decides nothing.
     - `pole` (spatial detail): posts and crossbars 2 pixels wide.
     - `sky`, `land`, `landmark`: decided locally; everyone should get these right.
 
-    A network whose receptive field is at most 33 pixels a side can only guess within the first four
-    pairs, next to their evidence excepted. Pixels around boats and cars carry the ignore label, 255.
+    A network whose receptive field is at most 33 pixels a side can only guess within the first
+    four pairs, next to their evidence excepted. Pixels around boats and cars carry the ignore
+    label, 255.
 
     `instances` numbers boats, cars, trams and trains from 1 within an image; 0 is everything else.
     Scene `index` of a split depends on the seed and the index only.

@@ -32,7 +32,7 @@ class Canvas:
         return self._instances
 
     def fill(self, mask, color, name: str, instance: int = 0, shade=0.0) -> None:
-        """Give the pixels of a boolean map a colour (plus `shade`, one value a pixel) and a class."""
+        """Give the pixels of a boolean map a class and a colour plus `shade`, one value a pixel."""
         mask = np.broadcast_to(mask, self.label.shape)
         shade = np.broadcast_to(np.asarray(shade, float), self.label.shape)
         self._pixels[mask] = np.asarray(color, float) + shade[mask][:, None]

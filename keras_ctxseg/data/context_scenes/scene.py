@@ -1,8 +1,8 @@
 """Drawing one scene from its index.
 
-What a scene is (`SceneFacts`) is drawn first, how it looks second, from a generator of its own. So two
-scenes of one index that differ in a fact differ in the pixels of that fact's evidence only, which
-is how the tests know where evidence can be seen.
+What a scene is (`SceneFacts`) is drawn first, how it looks second, from a generator of its own.
+So two scenes of one index that differ in a fact differ in the pixels of that fact's evidence only,
+which is how the tests know where evidence can be seen.
 """
 
 import dataclasses
@@ -153,8 +153,8 @@ def _track(canvas, generator, bank, facts):
         canvas.box(top, sleeper, 9, 2, (100, 80, 65), name)
     for rail in (top + 1, top + 6):
         canvas.box(rail, 0, 1, WIDTH, (190, 190, 190), name)
-    ends = int(generator.integers(3, 6)), int(generator.integers(WIDTH - 11, WIDTH - 8))
+    ends = int(generator.integers(2, 5)), int(generator.integers(WIDTH - 12, WIDTH - 9))
     for left, red in zip(ends, (facts.left_red, facts.right_red), strict=True):
-        canvas.box(top - 5, left + 2, 7, 2, (45, 40, 40), "pole")
-        canvas.box(top - 14, left - 1, 9, 8, (45, 40, 40), "pole")
-        canvas.box(top - 13, left, 7, 6, (255, 40, 30) if red else (30, 235, 90), "pole")
+        canvas.box(top - 5, left + 3, 7, 2, (45, 40, 40), "pole")
+        canvas.box(top - 17, left - 1, 12, 10, (45, 40, 40), "pole")
+        canvas.box(top - 16, left, 10, 8, (255, 40, 30) if red else (30, 235, 90), "pole")
