@@ -8,7 +8,7 @@ from keras import ops
 _MULTIPLY_ADDS_PER_SHIFT = 150
 
 
-def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto", training: bool = False):
+def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto"):
     """Convolves one feature map with one 3×3 kernel at several atrous rates.
 
     The nine products of a pixel with the kernel's taps do not depend on the rate:
@@ -24,15 +24,13 @@ def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto", traini
         kernel: `(3, 3, channels, filters)`.
         rates: Atrous rates: integers or `(height, width)` pairs; 0 reads the target pixel only.
         form: `"direct"`, `"product"`, or `"auto"`: the cheaper one by shape.
-        training: Whether gradients will be taken; "auto" is then direct, because the product's
-            gradient (pads and slices) is the slower one.
 
     Returns:
         A list with one `(batch, height, width, filters)` tensor a rate.
     """
     rates = [(rate, rate) if isinstance(rate, int) else tuple(rate) for rate in rates]
     if form == "auto":
-        form = cheaper_form(inputs.shape[-1], len(rates), training)
+        form = cheaper_form(inputs.shape[-1], len(rates))
     if form == "direct" and all(min(rate) > 0 for rate in rates):
         return [
             ops.conv(
@@ -45,13 +43,13 @@ def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto", traini
     return _by_product(inputs, kernel, rates)
 
 
-def cheaper_form(channels: int, num_rates: int, training: bool) -> str:
+def cheaper_form(channels: int, num_rates: int) -> str:
     """Names the form that costs less, counting a shifted addition as so many multiply-adds.
 
     A pixel and filter cost `9·rates·channels` directly and `9·channels + 9·rates·shift` by the product.
     """
     saved = (num_rates - 1) * channels
-    return "product" if not training and saved > num_rates * _MULTIPLY_ADDS_PER_SHIFT else "direct"
+    return "product" if saved > num_rates * _MULTIPLY_ADDS_PER_SHIFT else "direct"
 
 
 def _by_product(inputs, kernel, rates):
@@ -76,13 +74,25 @@ def shift(x, down: int, right: int):
     height, width = x.shape[1:3]
     if (height is not None and abs(down) >= height) or (width is not None and abs(right) >= width):
         return None
-    if down == 0 and right == 0:
-        return x
-    rows, columns = (max(-down, 0), max(down, 0)), (max(-right, 0), max(right, 0))
-    padded = ops.pad(x, ((0, 0), rows, columns, (0, 0)))
-    height, width = tuple(ops.shape(x))[1:3]
-    top, left = max(down, 0), max(right, 0)
-    return padded[:, top : top + height, left : left + width, :]
+    # Only what stays inside is copied: at large rates that is a small part of the map.
+    for axis, offset in ((1, down), (2, right)):
+        if offset:
+            x = _shift_axis(x, axis, offset)
+    return x
+
+
+def _shift_axis(x, axis: int, offset: int):
+    size = x.shape[axis]
+    if size is None:
+        size = ops.shape(x)[axis]
+        kept = ops.maximum(size - abs(offset), 0)
+    else:
+        kept = size - abs(offset)
+    missing = size - kept
+    inside = slice(missing, None) if offset > 0 else slice(None, kept)
+    paddings = [(0, 0)] * 4
+    paddings[axis] = (0, missing) if offset > 0 else (missing, 0)
+    return ops.pad(x[:, inside] if axis == 1 else x[:, :, inside], paddings)
 
 
 def _sum(tensors):
@@ -119,10 +129,8 @@ class SharedKernelConv(keras.layers.Layer):
             shape=(3, 3, input_shape[-1], self.filters), initializer="he_normal", name="kernel"
         )
 
-    def call(self, inputs, training=None):
-        return shared_atrous_convolutions(
-            inputs, self.kernel, self.rates, self.form, bool(training)
-        )
+    def call(self, inputs):
+        return shared_atrous_convolutions(inputs, self.kernel, self.rates, self.form)
 
     def compute_output_shape(self, input_shape):
         return [(*input_shape[:3], self.filters) for _ in self.rates]

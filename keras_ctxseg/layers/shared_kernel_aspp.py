@@ -64,7 +64,7 @@ class SharedKernelASPP(ASPP):
             norm.build((*input_shape[:3], self.filters))
 
     def _rate_branches(self, inputs, training):
-        maps = self.shared(inputs, training=training)
+        maps = self.shared(inputs)
         return [
             ops.relu(norm(x, training=training)) for norm, x in zip(self.norms, maps, strict=True)
         ]

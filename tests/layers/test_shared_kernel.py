@@ -75,11 +75,10 @@ def test_run_time_sizes_with_rates_beyond_the_map(rng):
 
 
 def test_the_form_is_chosen_by_shape():
-    assert cheaper_form(channels=2048, num_rates=4, training=False) == "product"
-    assert cheaper_form(channels=320, num_rates=4, training=False) == "product"
-    assert cheaper_form(channels=320, num_rates=1, training=False) == "direct"
-    assert cheaper_form(channels=64, num_rates=3, training=False) == "direct"
-    assert cheaper_form(channels=2048, num_rates=4, training=True) == "direct"
+    assert cheaper_form(channels=2048, num_rates=4) == "product"
+    assert cheaper_form(channels=320, num_rates=4) == "product"
+    assert cheaper_form(channels=320, num_rates=1) == "direct"
+    assert cheaper_form(channels=64, num_rates=3) == "direct"
 
 
 def test_unknown_form_is_an_error(rng):
