@@ -49,8 +49,10 @@ class CheckCache:
     def get(self, image: Path, stamps: tuple[int, ...]) -> tuple[int, int] | None:
         """Height and width of an image that was found right and has not changed since."""
         entry = self._entries.get(self._key(image))
-        known = isinstance(entry, list) and len(entry) == 2 and entry[0] == list(stamps)
-        return tuple(entry[1]) if known else None
+        if not isinstance(entry, list) or len(entry) != 2 or entry[0] != list(stamps):
+            return None
+        height, width = entry[1]
+        return height, width
 
     def put(self, image: Path, stamps: tuple[int, ...], size: tuple[int, int]) -> None:
         """Remember an image that was found right."""

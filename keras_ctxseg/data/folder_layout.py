@@ -54,7 +54,7 @@ def _pair(split: Path) -> list[ExamplePaths]:
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder of masks beside images/. Found: none")
-    files = {}
+    files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() not in SUFFIXES or file.name.startswith("."):
             continue

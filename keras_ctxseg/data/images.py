@@ -53,7 +53,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         return np.array(image.convert("RGB"))
 
 
-def ends_properly(path: str | os.PathLike, image_format: str) -> bool:
+def ends_properly(path: str | os.PathLike, image_format: str | None) -> bool:
     """Whether the file's last bytes are its format's end mark: a cheap hint that it is complete."""
     with open(path, "rb") as file:
         file.seek(0, os.SEEK_END)

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 IGNORE_LABEL = 255
-IGNORE_COLOR = (0, 0, 0)
+IGNORE_COLOR = np.zeros(3, np.uint8)
 
 
 def default_palette(num_classes: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
     labels, palette = np.asarray(labels), np.asarray(palette, np.uint8)
     known = (labels >= 0) & (labels < len(palette))
     colors = palette[np.where(known, labels, 0)]
-    return np.where(known[..., None], colors, np.uint8(IGNORE_COLOR))
+    return np.where(known[..., None], colors, IGNORE_COLOR)
 
 
 def overlay(

@@ -23,10 +23,10 @@ class ContextScenes(tfds.core.GeneratorBasedBuilder):
       water, office blocks say road; at least 22 pixels of hill lie between.
     - `boat` or `car` (scene context for things): the same hulls, on water or on a road.
     - `tram` or `train` (size): one livery, 34 to 38 or 64 to 74 pixels long, equal windows.
-    - `open_track` or `closed_track` (far-apart evidence): a signal stands at either end, 110 pixels
+    - `open_track` or `closed_track` (far-apart evidence): a signal stands at either end, 100 pixels
       apart; the track is closed, along all its length, if either of them is red. One green signal
       decides nothing.
-    - `pole` (spatial detail): posts and crossbars 2 pixels wide.
+    - `pole` (spatial detail): posts and crossbars 2 pixels wide; the signals count with them.
     - `sky`, `land`, `landmark`: decided locally; everyone should get these right.
 
     A network whose receptive field is at most 33 pixels a side can only guess within the first
@@ -37,8 +37,8 @@ class ContextScenes(tfds.core.GeneratorBasedBuilder):
     Scene `index` of a split depends on the seed and the index only.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First version."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.1.0": "Signals that stand out."}
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = (HEIGHT, WIDTH)

@@ -26,7 +26,8 @@ class SceneFacts:
     Attributes:
         coast: the surface is water (with boats), not road (with cars).
         long: the vehicle on the hill is a train, not a tram.
-        left_red, right_red: colours of the two signals; any red one closes the track.
+        left_red, right_red: colours of the two signals; any red one closes the track. Nothing else
+            in a scene is as red.
     """
 
     coast: bool
@@ -36,10 +37,11 @@ class SceneFacts:
 
 
 def draw_facts(seed: int, index: int) -> SceneFacts:
-    """The facts of scene `index`: half of all tracks are open, at most one signal is red."""
+    """The facts of scene `index`: half of all tracks are open, a third of the others red twice."""
     generator = np.random.default_rng([seed, index, 0])
-    coast, long, closed, left = (bool(coin) for coin in generator.integers(0, 2, 4))
-    return SceneFacts(coast, long, closed and left, closed and not left)
+    coast, long, closed = (bool(coin) for coin in generator.integers(0, 2, 3))
+    left, right = ((True, False), (False, True), (True, True))[generator.integers(3)]
+    return SceneFacts(coast, long, closed and left, closed and right)
 
 
 def draw_scene(facts: SceneFacts, seed: int, index: int) -> Canvas:
@@ -96,8 +98,8 @@ def _landmarks(canvas, generator, horizon, facts):
         top = horizon - height
         if facts.coast:
             canvas.box(top, left, height, 6, (245, 245, 240), "landmark")
-            canvas.box(top + 3, left, 3, 6, (215, 50, 45), "landmark")
-            canvas.box(top + 8, left, 2, 6, (215, 50, 45), "landmark")
+            canvas.box(top + 3, left, 3, 6, (45, 70, 150), "landmark")
+            canvas.box(top + 8, left, 2, 6, (45, 70, 150), "landmark")
         else:
             canvas.box(top, left, height, 8, (60, 62, 80), "landmark")
             for window in range(top + 2, horizon - 1, 3):
@@ -129,7 +131,7 @@ def _blobs(canvas, generator, shore, bank, facts):
         height, width = int(generator.integers(4, 6)), int(generator.integers(13, 18))
         top = int(generator.integers(shore + 6, bank - height - 3))
         left = int(4 + slot * 24 + generator.integers(0, 24 - width))
-        color = np.array([(190, 80, 60), (70, 90, 170), (225, 220, 210)][generator.integers(3)])
+        color = np.array([(205, 150, 70), (70, 90, 170), (225, 220, 210)][generator.integers(3)])
         canvas.blob(top, left, height, width, color + generator.uniform(-15, 15, 3), name)
 
 
