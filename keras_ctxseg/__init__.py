@@ -29,7 +29,7 @@ def __dir__() -> list[str]:
     return sorted(set(globals()) | set(__all__))
 
 
-# The `ctxseg` command prints its help without waiting for Keras; it loads the core when it needs it.
+# The `ctxseg` command prints its help without waiting for Keras, and loads the core when needed.
 if PurePath(sys.argv[0] if sys.argv else "").stem != "ctxseg":
     for _part in (*_CORE, *_REGISTERED):
         importlib.import_module(f"{__name__}.{_part}")

@@ -52,7 +52,8 @@ def plan_stages(output_stride: int) -> dict[int, StagePlan]:
     """
     if output_stride not in OUTPUT_STRIDES:
         raise ValueError(
-            f"`output_stride` must be one of {OUTPUT_STRIDES}. Received: output_stride={output_stride}"
+            f"`output_stride` must be one of {OUTPUT_STRIDES}. "
+            f"Received: output_stride={output_stride}"
         )
     plans, dilation = {}, 1
     for level in (2, 3, 4, 5):
@@ -72,13 +73,15 @@ class Backbone:
         for level, stage in backbone.stages.items():
             x = stage(x)
 
-    Both work on symbolic Keras tensors; the layers they add are named `backbone_...`. A backbone is a
-    recipe and holds no weights, so each call adds new layers.
+    Both work on symbolic Keras tensors; the layers they add are named `backbone_...`. A backbone is
+    a recipe and holds no weights, so each call adds new layers.
 
     Attributes:
-        output_stride: Reduction of the last feature map: 8, 16 or 32. It changes dilation, never weights.
+        output_stride: Reduction of the last feature map: 8, 16 or 32. It changes dilation, never
+            weights.
         features: One `FeatureInfo` a level, from fine to coarse.
-        stages: `{level: function}` for levels 2 to 5, in order; a function takes and gives one tensor.
+        stages: `{level: function}` for levels 2 to 5, in order; a function takes and gives one
+            tensor.
     """
 
     mean: tuple[float, float, float]

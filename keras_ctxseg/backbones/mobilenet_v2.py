@@ -29,8 +29,8 @@ class MobileNetV2(Backbone):
     Args:
         output_stride: 8, 16 or 32.
         width: Multiplier of all channels.
-        context_free_from: Level from which the 3×3 kernels collapse to the target pixel (atrous rate
-            0), or `None`. As many parameters, no further receptive field: the control for what
+        context_free_from: Level from which the 3×3 kernels collapse to the target pixel (atrous
+            rate 0), or `None`. As many parameters, no further receptive field: the control for what
             context brings. From level 2 on, features see 7×7 pixels. (Ours.)
     """
 

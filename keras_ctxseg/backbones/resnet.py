@@ -23,7 +23,8 @@ class ResNet(Backbone):
     Args:
         depth: 18, 34, 50, 101 or 152.
         output_stride: 8, 16 or 32.
-        stem: `"7x7"` (the paper's), `"deep"` (three 3×3, 64-64-128) or `"v1c"` (three 3×3, 32-32-64).
+        stem: `"7x7"` (the paper's), `"deep"` (three 3×3, 64-64-128) or `"v1c"` (three 3×3,
+            32-32-64).
         multi_grid: Factors on the dilation of the last stage's blocks, for example (1, 2, 4)
             (DeepLabv3, section 4.1), or `None`.
         half_dilation: Whether the first block of a dilated stage keeps the rate before it. `False`
@@ -47,8 +48,8 @@ class ResNet(Backbone):
         self.block, self.repeats = _BLOCKS[depth]
         if multi_grid is not None and len(multi_grid) != self.repeats[-1]:
             raise ValueError(
-                f"`multi_grid` must have one factor for each of the {self.repeats[-1]} blocks of the "
-                f"last stage. Received: multi_grid={multi_grid}"
+                f"`multi_grid` must have one factor for each of the {self.repeats[-1]} blocks of "
+                f"the last stage. Received: multi_grid={multi_grid}"
             )
         self.stem_filters = _STEMS[stem]
         self.multi_grid = multi_grid

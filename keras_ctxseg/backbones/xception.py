@@ -8,7 +8,8 @@ from keras_ctxseg.layers.normalize_images import CENTRED_MEAN, CENTRED_STD
 
 
 class Xception65(Backbone):
-    """Xception with deeper middle flow, strided separable convolutions, and BN after each depthwise.
+    """Xception with deeper middle flow, strided separable convolutions, and BN after each
+    depthwise.
 
     The decoder's feature, level 2, is the first entry block's output, 128 channels (ours; DeepLab's
     release taps 256 channels inside the second block).
@@ -38,9 +39,7 @@ class Xception65(Backbone):
                     block = f"{name}_middle{number}"
                     x = _block(x, (728,) * 3, block, "sum", 1, plan.dilation)
             return x
-        x = _block(
-            x, (728, 1024, 1024), f"{name}_exit1", "conv", plan.stride, plan.entry_dilation
-        )
+        x = _block(x, (728, 1024, 1024), f"{name}_exit1", "conv", plan.stride, plan.entry_dilation)
         for number, filters in enumerate((1536, 1536, 2048), start=1):
             x = _separable(
                 x, filters, f"{name}_exit2_conv{number}", dilation=plan.dilation, activation="relu"

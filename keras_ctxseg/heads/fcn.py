@@ -5,7 +5,13 @@ from keras_ctxseg.layers import ConvNormAct
 
 
 def fcn_head(
-    x, num_classes: int, images, filters: int, dropout: float = 0.1, dilation: int = 1, name="logits"
+    x,
+    num_classes: int,
+    images,
+    filters: int,
+    dropout: float = 0.1,
+    dilation: int = 1,
+    name="logits",
 ):
     """3×3 conv-norm-act, dropout, 1×1 classifier, bilinear to the images' size.
 

@@ -11,15 +11,15 @@ from keras_ctxseg.layers.image_pooling import ImagePooling
 class ASPP(keras.layers.Layer):
     """Context at several scales: parallel atrous convolutions of their own kernels.
 
-    A 1×1 branch, one 3×3 branch a rate and an image-pooling branch, each conv-norm-act to `filters`;
-    concatenated; 1×1 conv-norm-act to `filters`; dropout. Without BatchNormalization and projection it
-    has `channels · filters · (2 + 9·rates)` parameters.
+    A 1×1 branch, one 3×3 branch a rate and an image-pooling branch, each conv-norm-act to
+    `filters`; concatenated; 1×1 conv-norm-act to `filters`; dropout. Without BatchNormalization and
+    projection it has `channels · filters · (2 + 9·rates)` parameters.
 
     Args:
         filters: Channels of each branch and of the output.
-        rates: Atrous rates of the 3×3 branches; (6, 12, 18) is the paper's set for output stride 16.
-            All 0 makes a control without context (ours): as many parameters, and every tap and the
-            pooling branch read the target pixel only.
+        rates: Atrous rates of the 3×3 branches; (6, 12, 18) is the paper's set for output stride
+            16. All 0 makes a control without context (ours): as many parameters, and every tap and
+            the pooling branch read the target pixel only.
         image_pooling: Whether there is an image-pooling branch.
         dropout: Rate of the dropout on the output.
 

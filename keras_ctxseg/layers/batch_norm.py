@@ -5,7 +5,8 @@ import keras
 
 @keras.saving.register_keras_serializable("keras_ctxseg")
 class BatchNorm(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` over the last axis, about three times as fast to train on CPU.
+    """`keras.layers.BatchNormalization` over the last axis, about three times as fast to train on
+    CPU.
 
     Keras composes the training form of a dozen element-wise operations, each a pass over the
     activations; TensorFlow has one kernel for it and one for its gradient. The result is the same,
@@ -13,7 +14,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     Everything else (inference, synchronised statistics, other backends) is Keras' own.
 
     Args:
-        momentum: Of the moving averages. The default, 0.9, follows short runs, where Keras' 0.99 lags.
+        momentum: Of the moving averages. The default, 0.9, follows short runs, where Keras' 0.99
+            lags.
         epsilon: Added to the variance.
         **kwargs: As for `keras.layers.BatchNormalization`.
     """

@@ -13,8 +13,8 @@ class _ConvNormAct(keras.layers.Layer):
     """Shared part: symmetric padding, BatchNormalization, activation.
 
     Strided convolutions pad (k - 1) / 2 on every side instead of TensorFlow's "same", which is
-    lopsided for even sizes. Only then does output i of a strided convolution sit on output 2i of the
-    unstrided one, so that the same weights agree at every output stride (and with PyTorch's).
+    lopsided for even sizes. Only then does output i of a strided convolution sit on output 2i of
+    the unstrided one, so that the same weights agree at every output stride (and with PyTorch's).
     """
 
     def __init__(
@@ -34,11 +34,12 @@ class _ConvNormAct(keras.layers.Layer):
         self.strides = strides
         self.dilation = (dilation, dilation) if isinstance(dilation, int) else tuple(dilation)
         self.activation = keras.activations.get(activation)
-        # Slower averages (Keras' 0.99) lag behind in the short runs that segmentation is trained with.
+        # Slower averages (Keras' 0.99) lag behind in the short runs that segmentation is trained
+        # with.
         self.norm = BatchNorm(
             momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy, name="bn"
         )
-        self.conv = None  # made by the subclass
+        self.conv: keras.layers.Layer  # made by the subclass
 
     @property
     def _conv_arguments(self) -> dict:
@@ -152,7 +153,8 @@ class DepthwiseConvNormAct(_ConvNormAct):
 
 @keras.saving.register_keras_serializable("keras_ctxseg")
 class SeparableConvNormAct(keras.layers.Layer):
-    """Depthwise 3×3 conv-norm-act, then 1×1 conv-norm-act (DeepLabv3+, arXiv 1802.02611, section 3.1).
+    """Depthwise 3×3 conv-norm-act, then 1×1 conv-norm-act (DeepLabv3+, arXiv 1802.02611, section
+    3.1).
 
     Args:
         filters: Output channels.

@@ -7,7 +7,8 @@ from keras import ops
 def resize_bilinear(images, size):
     """Resizes by bilinear interpolation with half-pixel centres, without antialiasing.
 
-    `keras.ops.image.resize` refuses run-time sizes in a TensorFlow graph, hence the backend's own call.
+    `keras.ops.image.resize` refuses run-time sizes in a TensorFlow graph, hence the backend's own
+    call.
 
     Args:
         images: Float tensor `(batch, height, width, channels)`.

@@ -15,9 +15,9 @@ def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto"):
 
         y_r[p] = Σ_t x[p + r·t] · K[t] = Σ_t z_t[p + r·t],   z_t = x · K[t],   t in {-1, 0, 1}²
 
-    so the `"product"` form computes all z_t once, as a 1×1 convolution to nine times the filters, and
-    each rate is nine shifted additions: the arithmetic of one convolution for any number of rates.
-    The `"direct"` form is one atrous convolution a rate. Both are the same mathematics.
+    so the `"product"` form computes all z_t once, as a 1×1 convolution to nine times the filters,
+    and each rate is nine shifted additions: the arithmetic of one convolution for any number of
+    rates. The `"direct"` form is one atrous convolution a rate. Both are the same mathematics.
 
     Args:
         inputs: `(batch, height, width, channels)`.
@@ -46,14 +46,15 @@ def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto"):
 def cheaper_form(channels: int, num_rates: int) -> str:
     """Names the form that costs less, counting a shifted addition as so many multiply-adds.
 
-    A pixel and filter cost `9·rates·channels` directly and `9·channels + 9·rates·shift` by the product.
+    A pixel and filter cost `9·rates·channels` directly and `9·channels + 9·rates·shift` by the
+    product.
     """
     saved = (num_rates - 1) * channels
     return "product" if saved > num_rates * _MULTIPLY_ADDS_PER_SHIFT else "direct"
 
 
 def _by_product(inputs, kernel, rates):
-    height, width, channels, filters = *kernel.shape[:2], *kernel.shape[2:]
+    height, width, channels, filters = kernel.shape
     taps = [(row, column) for row in range(height) for column in range(width)]
     # (3, 3, channels, filters) -> (1, 1, channels, 9·filters), tap by tap.
     flat = ops.transpose(ops.reshape(kernel, (len(taps), channels, filters)), (1, 0, 2))
@@ -70,7 +71,7 @@ def _by_product(inputs, kernel, rates):
 
 
 def shift(x, down: int, right: int):
-    """`y[p] = x[p + (down, right)]`, zero outside; `None` where all of it is known to be outside."""
+    """`y[p] = x[p + (down, right)]`, zero outside; `None` if all is known to be outside."""
     height, width = x.shape[1:3]
     if (height is not None and abs(down) >= height) or (width is not None and abs(right) >= width):
         return None

@@ -20,7 +20,8 @@ class SharedKernelASPP(ASPP):
 
     Args:
         filters: Channels of each branch and of the output.
-        rates: Atrous rates; (6, 12, 18) for output stride 16, (6, 12, 18, 24) is the paper's wider set.
+        rates: Atrous rates; (6, 12, 18) for output stride 16, (6, 12, 18, 24) is the paper's wider
+            set.
         fusion: `"concat"` (the paper's figure: all branches side by side), `"sum_rates"` (its
             algorithm: the rate branches are added, then concatenated with the others) or
             `"sum_all"` (ours: everything is added).

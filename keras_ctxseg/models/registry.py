@@ -4,12 +4,12 @@ import dataclasses
 import fnmatch
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 
-from keras_ctxseg import backbones
 from keras_ctxseg._naming import nearest
+from keras_ctxseg.backbones import BACKBONES
 from keras_ctxseg.models.deeplab import deeplabv3, deeplabv3plus, ksac
 from keras_ctxseg.models.fcn import fcn
 from keras_ctxseg.models.segmentation_model import SegmentationModel, check_image_size
@@ -24,11 +24,13 @@ class Family:
         outputs: Function `(images, backbone, num_classes, **options)` to a dict of output tensors.
         output_stride: The backbone's, unless the caller says otherwise.
         backbone_options: What the family asks of its backbone, where the backbone has that option.
+        backbones: The backbones that it stands on, by name; all plain ones unless said otherwise.
     """
 
     outputs: Callable
     output_stride: int
-    backbone_options: dict = dataclasses.field(default_factory=dict)
+    backbone_options: Mapping = dataclasses.field(default_factory=dict)
+    backbones: Mapping[str, Callable] = dataclasses.field(default_factory=lambda: BACKBONES)
 
 
 FAMILIES = {
@@ -40,8 +42,10 @@ FAMILIES = {
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Returns the names that `build` knows, sorted, filtered by a shell pattern such as `"ksac*"`."""
-    names = (f"{family}_{backbone}" for family in FAMILIES for backbone in backbones.BACKBONES)
+    """Returns the names that `build` knows, sorted, filtered by a pattern such as `"ksac*"`."""
+    names = (
+        f"{name}_{backbone}" for name, family in FAMILIES.items() for backbone in family.backbones
+    )
     return sorted(fnmatch.filter(names, pattern))
 
 
@@ -58,14 +62,18 @@ def build(
     Args:
         name: `<family>_<backbone>`; `list_models()` gives all of them.
         num_classes: Number of classes, at least 1; the ignore label is none of them.
-        input_shape: `(height, width, 3)`; `None` stands for sizes known only at run time. At least 33.
-        output_stride: 8, 16 or 32: input pixels per pixel of the last feature map. By default the family's.
-        weights: Path of a `.weights.h5` or `.keras` file of the same model, or `None` for random ones.
-        **options: Options of the family (such as `rates=(6, 12, 18, 24)`) and of the backbone (such as
-            `stem="deep"` or `width=0.5`).
+        input_shape: `(height, width, 3)`; `None` stands for sizes known only at run time. At least
+            33.
+        output_stride: 8, 16 or 32: input pixels per pixel of the last feature map. By default the
+            family's.
+        weights: Path of a `.weights.h5` or `.keras` file of the same model, or `None` for random
+            ones.
+        **options: Options of the family (such as `rates=(6, 12, 18, 24)`) and of the backbone (such
+            as `stem="deep"` or `width=0.5`).
 
     Returns:
-        A `SegmentationModel`: images `(batch, height, width, 3)`, RGB in 0...255, to a dict of outputs.
+        A `SegmentationModel`: images `(batch, height, width, 3)`, RGB in 0...255, to a dict of
+        outputs.
 
     Raises:
         ValueError: If a name, option or value is not known or does not fit.
@@ -76,7 +84,8 @@ def build(
         21
     """
     family_name, backbone_name = _split(name)
-    family, make_backbone = FAMILIES[family_name], backbones.BACKBONES[backbone_name]
+    family = FAMILIES[family_name]
+    make_backbone = family.backbones[backbone_name]
     if not isinstance(num_classes, int) or num_classes < 1:
         raise ValueError(
             f"`num_classes` must be an integer of at least 1. Received: num_classes={num_classes!r}"
@@ -98,8 +107,7 @@ def build(
         if key not in (*family_keys, *backbone_keys):
             known = sorted((*family_keys, *backbone_keys))
             raise ValueError(
-                f"{name!r} has no option {key!r}; its options are {known}."
-                + nearest(key, known)
+                f"{name!r} has no option {key!r}; its options are {known}." + nearest(key, known)
             )
     backbone_options = {
         key: value
@@ -121,11 +129,11 @@ def build(
 
 def _split(name: str) -> tuple[str, str]:
     """Splits `<family>_<backbone>`."""
-    for family in FAMILIES:
-        backbone = str(name).removeprefix(f"{family}_")
-        if backbone != name and backbone in backbones.BACKBONES:
-            return family, backbone
+    for family_name, family in FAMILIES.items():
+        backbone = str(name).removeprefix(f"{family_name}_")
+        if backbone != name and backbone in family.backbones:
+            return family_name, backbone
     raise ValueError(
-        f"There is no model {name!r}. A name is <family>_<backbone>, of {sorted(FAMILIES)} and "
-        f"{sorted(backbones.BACKBONES)}." + nearest(name, list_models())
+        f"There is no model {name!r}. A name is <family>_<backbone>, of the families "
+        f"{sorted(FAMILIES)} and the backbones {sorted(BACKBONES)}." + nearest(name, list_models())
     )

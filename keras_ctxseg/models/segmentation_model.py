@@ -6,7 +6,7 @@ MINIMUM_SIZE = 33
 
 
 def check_image_size(shape, argument: str) -> None:
-    """Raises a `ValueError` if the static height or width of `(..., height, width, 3)` is too small."""
+    """Raises a `ValueError` if a static `(..., height, width, 3)` is too small."""
     height, width = shape[-3:-1]
     if any(size is not None and size < MINIMUM_SIZE for size in (height, width)):
         raise ValueError(
@@ -19,15 +19,16 @@ def check_image_size(shape, argument: str) -> None:
 class SegmentationModel(keras.Model):
     """A functional model from images to a dict of logits, trained from one label map.
 
-    In `fit` and `evaluate` a data set yields `(images, labels)` or `(images, labels, weights)`; every
-    output that has a loss or a metric gets the same labels, `(batch, height, width)` class ids.
+    In `fit` and `evaluate` a data set yields `(images, labels)` or `(images, labels, weights)`;
+    every output that has a loss or a metric gets the same labels, `(batch, height, width)` class
+    ids.
 
     Call arguments:
         images: `(batch, height, width, 3)`, float, RGB in 0...255, at least 33 pixels on each side.
 
     Returns:
-        A dict with `logits` `(batch, height, width, num_classes)`, float32, and what else the family
-        puts out.
+        A dict with `logits` `(batch, height, width, num_classes)`, float32, and what else the
+        family puts out.
     """
 
     @property
@@ -41,7 +42,11 @@ class SegmentationModel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return super().compute_loss(
-            x, _for_each_output(y, y_pred), y_pred, _for_each_output(sample_weight, y_pred), training
+            x,
+            _for_each_output(y, y_pred),
+            y_pred,
+            _for_each_output(sample_weight, y_pred),
+            training,
         )
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

@@ -34,8 +34,9 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
         theirs = [weight.shape for weight in source.weights]
         if ours != theirs:
             raise ValueError(
-                f"The checkpoint {str(path)!r} holds {source.name!r} with {len(theirs)} weights, which "
-                f"do not fit {model.name!r} with {len(ours)}; model name and options must be the same."
+                f"The checkpoint {str(path)!r} holds {source.name!r} with {len(theirs)} weights, "
+                f"which do not fit {model.name!r} with {len(ours)}; model name and options must be "
+                "the same."
             )
         model.set_weights(source.get_weights())
         return
@@ -43,6 +44,6 @@ def load_weights(model: SegmentationModel, path: str | os.PathLike) -> None:
         model.load_weights(path)
     except (ValueError, OSError) as error:
         raise ValueError(
-            f"The weights in {str(path)!r} do not fit {model.name!r} with {model.num_classes} classes; "
-            f"model name, options and `num_classes` must be the same. {error}"
+            f"The weights in {str(path)!r} do not fit {model.name!r} with {model.num_classes} "
+            f"classes; model name, options and `num_classes` must be the same. {error}"
         ) from error

@@ -97,7 +97,7 @@ def test_mobilenet_v2_equals_keras_applications(rng):
 
 
 def _in_our_order(peer, ours):
-    """The peer's weights, convolution by convolution; both networks build them in the paper's order."""
+    """The peer's weights, convolution by convolution; both build them in the paper's order."""
     convs = [layer for layer in peer.layers if isinstance(layer, keras.layers.Conv2D | _Depthwise)]
     norms = [layer for layer in peer.layers if isinstance(layer, keras.layers.BatchNormalization)]
     pairs = list(zip(convs, norms, strict=True))[:-1]
@@ -113,7 +113,7 @@ _Depthwise = keras.layers.DepthwiseConv2D
 
 
 def test_xception65_has_the_published_size():
-    """timm lists its aligned Xception-65 with 39.92 M parameters, 2.049 M of them its classifier."""
+    """timm lists its aligned Xception-65 with 39.92 M parameters, classifier included."""
     model = backbones.create("xception65").as_model()
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert trainable + 2048 * 1000 + 1000 == pytest.approx(39.92e6, rel=1e-3)

@@ -15,7 +15,7 @@ def check_layer(make_layer, rng, channels: int = 6, tmp_path=None) -> None:
     """Checks sizes at run time, output shape, gradients, dtype policies and saving.
 
     Args:
-        make_layer: Function of keyword arguments (`dtype`) to a new layer from one feature map to one.
+        make_layer: Function of keyword arguments (`dtype`) to a new layer on one feature map.
         rng: NumPy generator.
         channels: Of the input.
         tmp_path: Folder for the saved model.

@@ -67,7 +67,7 @@ def test_depthwise_convolution(rng, strides, rate):
 
 
 def test_depthwise_starts_with_unit_gain(rng):
-    """Keras' own fan-in counts all channels, which would shrink a depthwise kernel by their root."""
+    """Keras' fan-in counts all channels, which would shrink a depthwise kernel."""
     layer = layers.DepthwiseConvNormAct()
     layer.build((None, 8, 8, 512))
     assert np.std(layer.conv.kernel) == pytest.approx(np.sqrt(2) / 3, rel=0.05)

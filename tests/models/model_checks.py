@@ -1,4 +1,4 @@
-"""What every model of the garden must hold; a family's tests call these with its name and options."""
+"""What every model must hold; a family's tests call these with its name and options."""
 
 import keras
 import numpy as np
