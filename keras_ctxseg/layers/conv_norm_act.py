@@ -15,6 +15,7 @@ class _ConvNormAct(keras.layers.Layer):
     Strided convolutions pad (k - 1) / 2 on every side instead of TensorFlow's "same", which is
     lopsided for even sizes. Only then does output i of a strided convolution sit on output 2i of
     the unstrided one, so that the same weights agree at every output stride (and with PyTorch's).
+    `padding="same"` is TensorFlow's, for weights that were trained with it.
     """
 
     def __init__(
@@ -22,6 +23,7 @@ class _ConvNormAct(keras.layers.Layer):
         kernel_size: int = 1,
         strides: int = 1,
         dilation: int | tuple[int, int] = 1,
+        padding: str = "symmetric",
         activation: str | None = "relu",
         momentum: float = 0.9,
         epsilon: float = 1e-3,
@@ -30,9 +32,14 @@ class _ConvNormAct(keras.layers.Layer):
         super().__init__(**kwargs)
         if kernel_size % 2 == 0:
             raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
+        if padding not in ("symmetric", "same"):
+            raise ValueError(
+                f"`padding` must be 'symmetric' or 'same'. Received: padding={padding!r}"
+            )
         self.kernel_size = kernel_size
         self.strides = strides
         self.dilation = (dilation, dilation) if isinstance(dilation, int) else tuple(dilation)
+        self.padding = padding
         self.activation = keras.activations.get(activation)
         # Slower averages (Keras' 0.99) lag behind in the short runs that segmentation is trained
         # with.
@@ -46,12 +53,16 @@ class _ConvNormAct(keras.layers.Layer):
         return {
             "kernel_size": self.kernel_size,
             "strides": self.strides,
-            "padding": "same" if self.strides == 1 else "valid",
+            "padding": "valid" if self._pads_itself else "same",
             "dilation_rate": self.dilation,
             "use_bias": False,
             "dtype": self.dtype_policy,
             "name": "conv",
         }
+
+    @property
+    def _pads_itself(self) -> bool:
+        return self.strides > 1 and self.padding == "symmetric"
 
     @property
     def _collapsed(self) -> bool:
@@ -63,7 +74,7 @@ class _ConvNormAct(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         x = inputs
-        if self.strides > 1 and self.kernel_size > 1 and not self._collapsed:
+        if self._pads_itself and self.kernel_size > 1 and not self._collapsed:
             pad_h, pad_w = (rate * (self.kernel_size - 1) // 2 for rate in self.dilation)
             x = ops.pad(x, ((0, 0), (pad_h, pad_h), (pad_w, pad_w), (0, 0)))
         return self.activation(self.norm(self.conv(x), training=training))
@@ -80,6 +91,7 @@ class _ConvNormAct(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "dilation": self.dilation,
+            "padding": self.padding,
             "activation": keras.activations.serialize(self.activation),
             "momentum": self.norm.momentum,
             "epsilon": self.norm.epsilon,
@@ -96,6 +108,8 @@ class ConvNormAct(_ConvNormAct):
         strides: Step on both axes. Output size is `ceil(size / strides)`.
         dilation: Atrous rate, one number or (height, width). Rate 0 makes every tap read the target
             pixel: as many parameters, no receptive field (see `CollapsedConv2D`).
+        padding: Of strided convolutions: `"symmetric"`, (kernel_size − 1) / 2 on every side, or
+            `"same"`, TensorFlow's, which is lopsided for even sizes.
         activation: Keras activation name, or `None`.
         momentum: Of the BatchNormalization's moving averages.
         epsilon: Of the BatchNormalization.
