@@ -8,14 +8,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ctxseg.losses.batch_mean import batch_mean
-from keras_ctxseg.losses.hard_pixels import hardest_fraction
-from keras_ctxseg.losses.label_maps import (
+from keras_ctxseg._label_maps import (
     alarm_factor,
     check_label_map,
     pixel_weights,
     split_labels,
 )
+from keras_ctxseg.losses.batch_mean import batch_mean
+from keras_ctxseg.losses.hard_pixels import hardest_fraction
 
 
 @keras.saving.register_keras_serializable(package="keras_ctxseg")

@@ -1,0 +1,83 @@
+"""Which part may look at which, read from the source: no import runs upwards, no circles."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import keras_ctxseg
+
+ROOT = Path(keras_ctxseg.__file__).parent
+CORE = {"layers", "backbones", "heads", "models", "losses", "metrics"}
+# What a part may import of the package, beside itself and the small modules with an underscore.
+ALLOWED = {
+    "layers": set(),
+    "backbones": {"layers"},
+    "heads": {"layers"},
+    "models": {"backbones", "heads", "layers"},
+    "losses": set(),
+    "metrics": set(),
+    "data": set(),
+    "evaluation": CORE | {"data"},
+    "export": CORE | {"data", "evaluation", "training"},
+    "training": CORE | {"data", "evaluation"},
+    "benchmark": CORE | {"data", "evaluation", "training", "export"},
+    "cli": CORE | {"data", "evaluation", "training", "export", "benchmark"},
+}
+# The files of the core that hold a backend's own call; they import it inside a function.
+BACKEND_FILES = {"layers/resize.py", "layers/batch_norm.py", "losses/batch_mean.py"}
+
+
+def _imports(path: Path):
+    """Yields `(module, at_top_level)` of every import; relative imports do not occur."""
+    tree = ast.parse(path.read_text())
+    top_level = set(map(id, tree.body))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in top_level
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "keras_ctxseg":
+                for alias in node.names:
+                    yield f"keras_ctxseg.{alias.name}", id(node) in top_level
+            else:
+                yield node.module, id(node) in top_level
+
+
+def _files(part: str):
+    return sorted((ROOT / part).rglob("*.py"))
+
+
+def test_every_part_has_its_rule():
+    parts = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert parts == set(ALLOWED)
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_no_import_runs_upwards(part):
+    for path in _files(part):
+        for module, _ in _imports(path):
+            if module.startswith("keras_ctxseg."):
+                other = module.split(".")[1]
+                if other != part and not other.startswith("_"):
+                    assert other in ALLOWED[part], f"{path}: {part} imports {module}"
+
+
+@pytest.mark.parametrize("part", sorted(CORE))
+def test_the_core_imports_keras_and_numpy_only(part):
+    for path in _files(part):
+        for module, top_level in _imports(path):
+            name = module.split(".")[0]
+            if name in ("tensorflow", "jax", "torch"):
+                assert path.relative_to(ROOT).as_posix() in BACKEND_FILES, f"{path}: {module}"
+                assert not top_level, f"{path}: {module} must be imported where it is used"
+            assert name not in ("official", "tf_keras", "tensorflow_datasets"), f"{path}: {module}"
+
+
+@pytest.mark.parametrize("part", sorted(set(ALLOWED) - CORE))
+def test_heavy_packages_load_where_they_are_used(part):
+    for path in _files(part):
+        for module, top_level in _imports(path):
+            if module.split(".")[0] in ("official", "tf_keras"):
+                assert not top_level, f"{path}: {module} must be imported where it is used"
