@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_ctxseg.layers.atrous_conv import AtrousConv2D
 from keras_ctxseg.layers.batch_norm import BatchNorm
 from keras_ctxseg.layers.collapsed import CollapsedConv2D, CollapsedDepthwiseConv2D
 
@@ -127,9 +128,7 @@ class ConvNormAct(_ConvNormAct):
         arguments = {**self._conv_arguments, "kernel_initializer": "he_normal"}
         if self._collapsed:
             del arguments["dilation_rate"]
-        self.conv = (CollapsedConv2D if self._collapsed else keras.layers.Conv2D)(
-            filters, **arguments
-        )
+        self.conv = (CollapsedConv2D if self._collapsed else AtrousConv2D)(filters, **arguments)
 
     def _output_channels(self, input_shape):
         return self.filters
