@@ -10,6 +10,8 @@ from keras_ctxseg.layers.conv_norm_act import (
 )
 from keras_ctxseg.layers.image_pooling import ImagePooling
 from keras_ctxseg.layers.normalize_images import NormalizeImages
+from keras_ctxseg.layers.relation_propagator import RelationPropagator
+from keras_ctxseg.layers.relational_semantics import RelationalSemanticsExtractor
 from keras_ctxseg.layers.resize import ResizeLike, resize_bilinear
 from keras_ctxseg.layers.shared_kernel import SharedKernelConv, shared_atrous_convolutions
 from keras_ctxseg.layers.shared_kernel_aspp import SharedKernelASPP
@@ -23,6 +25,8 @@ __all__ = [
     "DepthwiseConvNormAct",
     "ImagePooling",
     "NormalizeImages",
+    "RelationPropagator",
+    "RelationalSemanticsExtractor",
     "ResizeLike",
     "SeparableConvNormAct",
     "SharedKernelASPP",

@@ -11,27 +11,31 @@ def randomize(layer_or_model, rng) -> None:
         weight.assign(rng.uniform(low, high, weight.shape))
 
 
-def check_layer(make_layer, rng, channels: int = 6, tmp_path=None) -> None:
+def check_layer(make_layer, rng, channels: int = 6, tmp_path=None, others=()) -> None:
     """Checks sizes at run time, output shape, gradients, dtype policies and saving.
 
     Args:
-        make_layer: Function of keyword arguments (`dtype`) to a new layer on one feature map.
+        make_layer: Function of keyword arguments (`dtype`) to a new layer on one feature map, or
+            on more (see `others`).
         rng: NumPy generator.
         channels: Of the input.
         tmp_path: Folder for the saved model.
+        others: `(height, width, channels)` of further maps that the layer takes beside the first,
+            which has 9×13 pixels.
     """
-    features = rng.normal(size=(2, 9, 13, channels)).astype("float32")
-    inputs = keras.Input((None, None, channels))
+    shapes = [(9, 13, channels), *others]
+    features = [rng.normal(size=(2, *shape)).astype("float32") for shape in shapes]
+    inputs = [keras.Input((None, None, shape[-1])) for shape in shapes]
     layer = make_layer()
-    model = keras.Model(inputs, layer(inputs))
+    model = keras.Model(inputs, layer(*inputs))
     randomize(model, rng)
     expected = np.array(model(features))
 
-    fixed = keras.Input((9, 13, channels))
-    static = keras.Model(fixed, make_layer()(fixed))
+    fixed = [keras.Input(shape) for shape in shapes]
+    static = keras.Model(fixed, make_layer()(*fixed))
     static.set_weights(model.get_weights())
     assert static.output.shape[1:] == expected.shape[1:]
-    assert layer.compute_output_shape((2, None, None, channels)) == (
+    assert layer.compute_output_shape(*((2, None, None, shape[-1]) for shape in shapes)) == (
         2,
         None if model.output.shape[1] is None else expected.shape[1],
         None if model.output.shape[2] is None else expected.shape[2],
@@ -47,12 +51,12 @@ def check_layer(make_layer, rng, channels: int = 6, tmp_path=None) -> None:
 
     for policy in ("mixed_bfloat16", "mixed_float16"):
         half = make_layer(dtype=policy)
-        outputs = half(features)
+        outputs = half(*features)
         assert keras.backend.standardize_dtype(outputs.dtype) == policy.removeprefix("mixed_")
         assert all(weight.dtype == "float32" for weight in half.weights)
         # A policy belongs to the layer, also when the file is read under another global policy.
         copy = type(half).from_config(half.get_config())
-        assert keras.backend.standardize_dtype(copy(features).dtype) == outputs.dtype.name
+        assert keras.backend.standardize_dtype(copy(*features).dtype) == outputs.dtype.name
 
     if tmp_path is not None:
         model.save(tmp_path / "layer.keras")
