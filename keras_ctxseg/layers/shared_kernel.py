@@ -1,5 +1,7 @@
 """One 3×3 kernel at many atrous rates, by as many convolutions or by one product."""
 
+import itertools
+
 import keras
 from keras import ops
 
@@ -43,31 +45,85 @@ def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto"):
     return _by_product(inputs, kernel, rates)
 
 
-def cheaper_form(channels: int, num_rates: int) -> str:
+def shared_atrous_grid(inputs, kernel, rates, form: str = "auto"):
+    """Convolves one feature map with one 3×3 kernel at every pair of a grid of rates.
+
+    Rows and columns of the kernel shift separately, so the `"product"` form adds up the columns
+    once for each rate and shares them among all pairs with that rate across:
+
+        u_(a, r)[p] = Σ_b z_(a, b)[p + (0, b·r)],   y_(r, r')[p] = Σ_a u_(a, r')[p + (a·r, 0)]
+
+    with `a` and `b` in {-1, 0, 1} and the nine products z of `shared_atrous_convolutions`: 9·R +
+    3·R² slices to add for R² outputs, where each pair by itself would take 9·R².
+
+    Args:
+        inputs: `(batch, height, width, channels)`.
+        kernel: `(3, 3, channels, filters)`.
+        rates: R atrous rates; 0 reads the target pixel only.
+        form: `"direct"`, `"product"`, or `"auto"`: the cheaper one by shape.
+
+    Returns:
+        A list of R² maps `(batch, height, width, filters)`, of the rates (height, width) in the
+        order of `itertools.product(rates, rates)`.
+    """
+    if form == "auto":
+        additions = 9 * len(rates) + 3 * len(rates) ** 2
+        form = cheaper_form(inputs.shape[-1], len(rates) ** 2, additions)
+    if form != "product":
+        return shared_atrous_convolutions(inputs, kernel, itertools.product(rates, repeat=2), form)
+    products = _products(inputs, kernel)
+    by_columns = {
+        (row, rate): _shifted_sum(products[3 * row : 3 * row + 3], (0, rate))
+        for row in range(3)
+        for rate in set(rates)
+    }
+    return [
+        _shifted_sum([by_columns[row, rate_w] for row in range(3)], (rate_h, 0))
+        for rate_h, rate_w in itertools.product(rates, repeat=2)
+    ]
+
+
+def cheaper_form(channels: int, num_rates: int, additions: int | None = None) -> str:
     """Names the form that costs less, counting a shifted addition as so many multiply-adds.
 
-    A pixel and filter cost `9·rates·channels` directly and `9·channels + 9·rates·shift` by the
-    product.
+    A pixel and filter cost `9·rates·channels` directly and `9·channels + additions·shift` by the
+    product, with 9 additions a rate unless said otherwise.
     """
-    saved = (num_rates - 1) * channels
-    return "product" if saved > num_rates * _MULTIPLY_ADDS_PER_SHIFT else "direct"
+    additions = 9 * num_rates if additions is None else additions
+    saved = 9 * (num_rates - 1) * channels
+    return "product" if saved > additions * _MULTIPLY_ADDS_PER_SHIFT else "direct"
+
+
+def _products(inputs, kernel):
+    """The product of each pixel with each of the nine taps, row by row."""
+    height, width, channels, filters = kernel.shape
+    taps = height * width
+    # (3, 3, channels, filters) -> (1, 1, channels, 9·filters), tap by tap.
+    flat = ops.transpose(ops.reshape(kernel, (taps, channels, filters)), (1, 0, 2))
+    flat = ops.reshape(flat, (1, 1, channels, taps * filters))
+    return ops.split(ops.conv(inputs, flat, data_format="channels_last"), taps, axis=-1)
 
 
 def _by_product(inputs, kernel, rates):
-    height, width, channels, filters = kernel.shape
-    taps = [(row, column) for row in range(height) for column in range(width)]
-    # (3, 3, channels, filters) -> (1, 1, channels, 9·filters), tap by tap.
-    flat = ops.transpose(ops.reshape(kernel, (len(taps), channels, filters)), (1, 0, 2))
-    flat = ops.reshape(flat, (1, 1, channels, len(taps) * filters))
-    products = ops.split(ops.conv(inputs, flat, data_format="channels_last"), len(taps), axis=-1)
+    taps = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
+    products = _products(inputs, kernel)
     outputs = []
     for rate_h, rate_w in rates:
         shifted = (
-            shift(product, (row - 1) * rate_h, (column - 1) * rate_w)
+            shift(product, row * rate_h, column * rate_w)
             for product, (row, column) in zip(products, taps, strict=True)
         )
         outputs.append(_sum([part for part in shifted if part is not None]))
     return outputs
+
+
+def _shifted_sum(parts, rate):
+    """Adds three maps, the first shifted by `-rate` and the last by `rate` (height, width)."""
+    shifted = (
+        shift(part, tap * rate[0], tap * rate[1])
+        for part, tap in zip(parts, (-1, 0, 1), strict=True)
+    )
+    return _sum([part for part in shifted if part is not None])
 
 
 def shift(x, down: int, right: int):

@@ -21,10 +21,18 @@ def atrous_convolution(x, kernel, rate=1):
     return output
 
 
+def normalize(x, norm):
+    """Inference form of a BatchNormalization layer with its weights."""
+    gamma, beta, mean, variance = (
+        np.asarray(weight, "float64")
+        for weight in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    )
+    return (x - mean) * gamma / np.sqrt(variance + norm.epsilon) + beta
+
+
 def norm_relu(x, norm):
-    """Inference form of a BatchNormalization layer with its weights, then ReLU."""
-    scale = np.asarray(norm.gamma) / np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
-    return np.maximum((x - np.asarray(norm.moving_mean)) * scale + np.asarray(norm.beta), 0)
+    """`normalize`, then ReLU."""
+    return np.maximum(normalize(x, norm), 0)
 
 
 def conv_norm_act(x, layer, rate=1):

@@ -1,10 +1,16 @@
 """One kernel at many rates: both forms against explicit zero-filled kernels, value and gradient."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ctxseg.layers.shared_kernel import cheaper_form, shared_atrous_convolutions
+from keras_ctxseg.layers.shared_kernel import (
+    cheaper_form,
+    shared_atrous_convolutions,
+    shared_atrous_grid,
+)
 from tests.layers.numpy_layers import atrous_convolution
 
 # Rates equal, unequal by axis, wider than the map, and 0 (the target pixel only).
@@ -74,11 +80,46 @@ def test_run_time_sizes_with_rates_beyond_the_map(rng):
         )
 
 
+@pytest.mark.parametrize("form", ["direct", "product"])
+@pytest.mark.parametrize("size", [(9, 14), (None, None)], ids=["static", "run_time"])
+def test_a_grid_equals_its_pairs(rng, form, size):
+    """Rows and columns apart, against zero-filled kernels of unequal rates; the last are beyond."""
+    rates = (1, 3, 20)
+    pairs = list(itertools.product(rates, rates))
+    x = tf.constant(rng.normal(size=(2, 9, 14, 3)), tf.float32)
+    kernel = tf.constant(rng.normal(size=(3, 3, 3, 4)), tf.float32)
+    upstream = [tf.constant(rng.normal(size=(2, 9, 14, 4)), tf.float32) for _ in pairs]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *size, 3)), tf.TensorSpec((3, 3, 3, 4))])
+    def ours(images, weights):
+        with tf.GradientTape() as tape:
+            tape.watch([images, weights])
+            maps = shared_atrous_grid(images, weights, rates, form)
+            total = sum(tf.reduce_sum(a * b) for a, b in zip(maps, upstream, strict=True))
+        return maps, tape.gradient(total, [images, weights])
+
+    maps, gradients = ours(x, kernel)
+    for one, pair in zip(maps, pairs, strict=True):
+        np.testing.assert_allclose(
+            one, atrous_convolution(x.numpy(), kernel.numpy(), pair), rtol=1e-4, atol=1e-4
+        )
+    with tf.GradientTape() as tape:
+        tape.watch([x, kernel])
+        dense = [tf.nn.conv2d(x, _fill(kernel, pair), 1, "SAME") for pair in pairs]
+        total = sum(tf.reduce_sum(a * b) for a, b in zip(dense, upstream, strict=True))
+    for mine, expected in zip(gradients, tape.gradient(total, [x, kernel]), strict=True):
+        # Sums over 2·9·14 positions of nine pairs in float32.
+        np.testing.assert_allclose(mine, expected, rtol=1e-3, atol=1e-3)
+
+
 def test_the_form_is_chosen_by_shape():
     assert cheaper_form(channels=2048, num_rates=4) == "product"
     assert cheaper_form(channels=320, num_rates=4) == "product"
     assert cheaper_form(channels=320, num_rates=1) == "direct"
     assert cheaper_form(channels=64, num_rates=3) == "direct"
+    # Sixteen pairs share their columns: 84 additions and not 144.
+    assert cheaper_form(channels=128, num_rates=16) == "direct"
+    assert cheaper_form(channels=128, num_rates=16, additions=84) == "product"
 
 
 def test_unknown_form_is_an_error(rng):
