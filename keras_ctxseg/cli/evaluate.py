@@ -1,6 +1,8 @@
 """`ctxseg evaluate RUN`."""
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run
@@ -26,8 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = None):
     """Scores, prints the table, and writes `scores.json` and `report.html` into `output`."""
-    import sys
-
     import keras_ctxseg as ctx
     from keras_ctxseg.training.assembly import load_dataset
     from keras_ctxseg.training.checkpoint import load_checkpoint
@@ -59,6 +59,7 @@ def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = 
         output / "report.html",
         dataset.palette,
         facts={
+            "Command": shlex.join(sys.argv),
             "Run": config.name,
             "Model": f"{config.model.name}, {model.count_params():,} parameters",
             "Checkpoint": str(opened.checkpoint),

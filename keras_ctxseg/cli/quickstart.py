@@ -5,12 +5,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from keras_ctxseg.cli._runs import open_run
+from keras_ctxseg.cli._runs import OpenedRun, open_run
 
 SUMMARY = "train a small model on the embedded data set, evaluate, report, export; a few minutes"
 
 RECIPES = Path("configs/context_scenes")
 OVERLAY_IMAGES = 12
+PICTURE_ROWS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     _headline(5, f"Training its twin without context, {twin.model.name}, on the same recipe")
     twin_trained = train(twin, overwrite=True)
-    twin_result = evaluate(open_run(str(twin.directory)))
+    twin_opened = open_run(str(twin.directory))
+    twin_result = evaluate(twin_opened)
+
+    picture = _draw(config, {"with context": opened, "at most 33 pixels": twin_opened})
 
     _summary(
         [(config.name, trained, result), (twin.name, twin_trained, twin_result)],
@@ -61,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             / "evaluation"
             / config.data.validation_split
             / "report.html",
+            "picture": picture,
             "overlays": predictions / "overlays",
             "TensorBoard": config.directory / "tensorboard",
             "checkpoint": opened.checkpoint,
@@ -69,6 +74,31 @@ def run(arguments: argparse.Namespace) -> int:
         time.perf_counter() - began,
     )
     return 0
+
+
+def _draw(config, runs: dict[str, OpenedRun]) -> Path:
+    """Image, truth and both predictions for the first validation images."""
+    import keras_ctxseg as ctx
+    from keras_ctxseg.training.assembly import load_dataset
+    from keras_ctxseg.training.checkpoint import load_checkpoint
+
+    dataset = load_dataset(config)
+    evaluators = {
+        title: ctx.evaluation.Evaluator(
+            load_checkpoint(run.checkpoint, dataset.num_classes),
+            dataset.num_classes,
+            dataset.ignore_label,
+        )
+        for title, run in runs.items()
+    }
+    examples = ctx.data.evaluation_examples(dataset, config.data.validation_split)
+    return ctx.evaluation.draw_side_by_side(
+        examples.take(PICTURE_ROWS),
+        evaluators,
+        dataset.palette,
+        dataset.class_names,
+        config.directory / "side_by_side.png",
+    )
 
 
 def _write_images(config) -> Path:

@@ -15,6 +15,7 @@ from keras_ctxseg.evaluation.prediction import PredictedImage, PredictionResult,
 from keras_ctxseg.evaluation.report import write_report
 from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
 from keras_ctxseg.evaluation.samples import ReportSample, report_samples
+from keras_ctxseg.evaluation.side_by_side import draw_side_by_side
 
 __all__ = [
     "EvaluationResult",
@@ -23,6 +24,7 @@ __all__ = [
     "PredictedImage",
     "PredictionResult",
     "ReportSample",
+    "draw_side_by_side",
     "predict",
     "report_samples",
     "write_report",

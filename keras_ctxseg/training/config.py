@@ -47,7 +47,7 @@ class DataConfig:
 
     Args:
         name: `context_scenes`, `folder`, ... as `keras_ctxseg.data.list_datasets()` lists them.
-        options: arguments of that data set (`root` of a folder), which checks them.
+        options: arguments of that data set (`path` of a folder), which checks them.
         train_split, validation_split: names of splits.
         image_scale: every image is resized by this factor before anything else, in training,
             evaluation and prediction. Scores still count at the label map's own size.
