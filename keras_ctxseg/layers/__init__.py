@@ -4,11 +4,13 @@ from keras_ctxseg.layers.aspp import ASPP
 from keras_ctxseg.layers.atrous_consensus import AtrousConsensus
 from keras_ctxseg.layers.batch_norm import BatchNorm
 from keras_ctxseg.layers.collapsed import CollapsedConv2D, CollapsedDepthwiseConv2D
+from keras_ctxseg.layers.context_encoding import ContextEncoding, EncodedSemantics
 from keras_ctxseg.layers.conv_norm_act import (
     ConvNormAct,
     DepthwiseConvNormAct,
     SeparableConvNormAct,
 )
+from keras_ctxseg.layers.encoding import Encoding, encode
 from keras_ctxseg.layers.image_pooling import ImagePooling
 from keras_ctxseg.layers.normalize_images import NormalizeImages
 from keras_ctxseg.layers.relation_propagator import RelationPropagator
@@ -28,8 +30,11 @@ __all__ = [
     "BatchNorm",
     "CollapsedConv2D",
     "CollapsedDepthwiseConv2D",
+    "ContextEncoding",
     "ConvNormAct",
     "DepthwiseConvNormAct",
+    "EncodedSemantics",
+    "Encoding",
     "ImagePooling",
     "NormalizeImages",
     "RelationPropagator",
@@ -40,6 +45,7 @@ __all__ = [
     "SharedKernelConv",
     "SpaMBranch",
     "SpaMExchange",
+    "encode",
     "resize_bilinear",
     "shared_atrous_convolutions",
     "shared_atrous_grid",

@@ -1,4 +1,4 @@
-"""Models by name: `<family>_<backbone>`."""
+"""Models by name: `<family>_<backbone>`, and classifiers that are no such pair."""
 
 import dataclasses
 import fnmatch
@@ -10,7 +10,10 @@ import keras
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.backbones import BACKBONES
+from keras_ctxseg.models.classification_model import ClassificationModel
 from keras_ctxseg.models.deeplab import deeplabv3, deeplabv3plus, ksac
+from keras_ctxseg.models.encnet import encnet
+from keras_ctxseg.models.encnet_cifar import encnet_cifar
 from keras_ctxseg.models.fcn import fcn
 from keras_ctxseg.models.segmentation_model import SegmentationModel, check_image_size
 from keras_ctxseg.models.weights import load_weights
@@ -33,47 +36,63 @@ class Family:
     backbones: Mapping[str, Callable] = dataclasses.field(default_factory=lambda: BACKBONES)
 
 
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A network of its own, on no backbone, that puts one label on a whole image.
+
+    Attributes:
+        outputs: Function `(images, num_classes, **options)` to a dict with `logits`.
+        input_shape: `(height, width, 3)`, unless the caller says otherwise.
+    """
+
+    outputs: Callable
+    input_shape: tuple[int | None, int | None, int]
+
+
 FAMILIES = {
     "fcn": Family(fcn, output_stride=8),
     "deeplabv3": Family(deeplabv3, output_stride=16),
     "deeplabv3plus": Family(deeplabv3plus, output_stride=16),
+    "encnet": Family(encnet, output_stride=8, backbone_options={"stem": "v1c"}),
     "ksac": Family(ksac, output_stride=16),
 }
+
+CLASSIFIERS = {"encnet_cifar": Classifier(encnet_cifar, input_shape=(32, 32, 3))}
 
 
 def list_models(pattern: str = "*") -> list[str]:
     """Returns the names that `build` knows, sorted, filtered by a pattern such as `"ksac*"`."""
-    names = (
+    names = [
         f"{name}_{backbone}" for name, family in FAMILIES.items() for backbone in family.backbones
-    )
-    return sorted(fnmatch.filter(names, pattern))
+    ]
+    return sorted(fnmatch.filter([*names, *CLASSIFIERS], pattern))
 
 
 def build(
     name: str,
     num_classes: int,
-    input_shape: tuple[int | None, int | None, int] = (None, None, 3),
+    input_shape: tuple[int | None, int | None, int] | None = None,
     output_stride: int | None = None,
     weights: str | os.PathLike | None = None,
     **options,
-) -> SegmentationModel:
-    """Builds a segmentation model.
+) -> SegmentationModel | ClassificationModel:
+    """Builds a segmentation model, or one of the classifiers.
 
     Args:
-        name: `<family>_<backbone>`; `list_models()` gives all of them.
+        name: `<family>_<backbone>`, or a classifier's; `list_models()` gives all of them.
         num_classes: Number of classes, at least 1; the ignore label is none of them.
         input_shape: `(height, width, 3)`; `None` stands for sizes known only at run time. At least
-            33.
+            33. By default `(None, None, 3)`, or what the classifier was made for.
         output_stride: 8, 16 or 32: input pixels per pixel of the last feature map. By default the
-            family's.
+            family's. Classifiers have none.
         weights: Path of a `.weights.h5` or `.keras` file of the same model, or `None` for random
             ones.
         **options: Options of the family (such as `rates=(6, 12, 18, 24)`) and of the backbone (such
-            as `stem="deep"` or `width=0.5`).
+            as `stem="deep"` or `width=0.5`), or of the classifier.
 
     Returns:
         A `SegmentationModel`: images `(batch, height, width, 3)`, RGB in 0...255, to a dict of
-        outputs.
+        outputs. A classifier is a `ClassificationModel`, with `logits` `(batch, num_classes)`.
 
     Raises:
         ValueError: If a name, option or value is not known or does not fit.
@@ -83,18 +102,38 @@ def build(
         >>> model.num_classes
         21
     """
-    family_name, backbone_name = _split(name)
-    family = FAMILIES[family_name]
-    make_backbone = family.backbones[backbone_name]
     if not isinstance(num_classes, int) or num_classes < 1:
         raise ValueError(
             f"`num_classes` must be an integer of at least 1. Received: num_classes={num_classes!r}"
         )
-    if len(input_shape) != 3 or input_shape[-1] != 3:
-        raise ValueError(
-            f"`input_shape` must be (height, width, 3). Received: input_shape={input_shape}"
-        )
-    check_image_size(input_shape, "input_shape")
+    if name in CLASSIFIERS:
+        if output_stride is not None:
+            options["output_stride"] = output_stride
+        model = _classifier(name, num_classes, input_shape, options)
+    else:
+        model = _segmentation_model(name, num_classes, input_shape, output_stride, options)
+    if weights is not None:
+        load_weights(model, weights)
+    return model
+
+
+def _classifier(name, num_classes, input_shape, options) -> ClassificationModel:
+    classifier = CLASSIFIERS[name]
+    # What comes after (images, num_classes) is an option.
+    _check_options(name, options, list(inspect.signature(classifier.outputs).parameters)[2:])
+    images = _images(classifier.input_shape if input_shape is None else input_shape)
+    outputs = classifier.outputs(images, num_classes, **options)
+    return ClassificationModel(images, outputs, name=name)
+
+
+def _segmentation_model(
+    name, num_classes, input_shape, output_stride, options
+) -> SegmentationModel:
+    family_name, backbone_name = _split(name)
+    family = FAMILIES[family_name]
+    make_backbone = family.backbones[backbone_name]
+    images = _images((None, None, 3) if input_shape is None else input_shape)
+    check_image_size(images.shape, "input_shape")
 
     # Of the family's function, what comes after (images, backbone, num_classes) is an option.
     family_keys = list(inspect.signature(family.outputs).parameters)[3:]
@@ -103,12 +142,7 @@ def build(
         for key in inspect.signature(make_backbone).parameters
         if key not in ("depth", "output_stride")
     ]
-    for key in options:
-        if key not in (*family_keys, *backbone_keys):
-            known = sorted((*family_keys, *backbone_keys))
-            raise ValueError(
-                f"{name!r} has no option {key!r}; its options are {known}." + nearest(key, known)
-            )
+    _check_options(name, options, [*family_keys, *backbone_keys])
     backbone_options = {
         key: value
         for key, value in {**family.backbone_options, **options}.items()
@@ -118,13 +152,26 @@ def build(
         output_stride=family.output_stride if output_stride is None else output_stride,
         **backbone_options,
     )
-    images = keras.Input(tuple(input_shape), name="images")
     family_options = {key: value for key, value in options.items() if key in family_keys}
     outputs = family.outputs(images, backbone, num_classes, **family_options)
-    model = SegmentationModel(images, outputs, name=name)
-    if weights is not None:
-        load_weights(model, weights)
-    return model
+    return SegmentationModel(images, outputs, name=name)
+
+
+def _images(input_shape):
+    if len(input_shape) != 3 or input_shape[-1] != 3:
+        raise ValueError(
+            f"`input_shape` must be (height, width, 3). Received: input_shape={input_shape}"
+        )
+    return keras.Input(tuple(input_shape), name="images")
+
+
+def _check_options(name: str, options, known: list[str]) -> None:
+    for key in options:
+        if key not in known:
+            raise ValueError(
+                f"{name!r} has no option {key!r}; its options are {sorted(known)}."
+                + nearest(key, known)
+            )
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -135,5 +182,6 @@ def _split(name: str) -> tuple[str, str]:
             return family_name, backbone
     raise ValueError(
         f"There is no model {name!r}. A name is <family>_<backbone>, of the families "
-        f"{sorted(FAMILIES)} and the backbones {sorted(BACKBONES)}." + nearest(name, list_models())
+        f"{sorted(FAMILIES)} and the backbones {sorted(BACKBONES)}, or one of "
+        f"{sorted(CLASSIFIERS)}." + nearest(name, list_models())
     )

@@ -10,7 +10,12 @@ from keras_ctxseg.training.config import TrainingConfig
 from keras_ctxseg.training.optimizers import SGD, AdamW
 from keras_ctxseg.training.schedule import PolyDecay
 
-LOSS_WEIGHTS = {"logits": 1.0, "aux_logits": 0.4, "presence_logits": 0.2}
+LOSS_WEIGHTS = {
+    "logits": 1.0,
+    "aux_logits": 0.4,
+    "presence_logits": 0.2,
+    "aux_presence_logits": 0.2,
+}
 
 
 def default_compile(
@@ -34,7 +39,8 @@ def default_compile(
         total_steps: with it the default optimizer's rate decays polynomially over so many steps.
         optimizer: replaces the default, SGD with momentum 0.9 and weight decay 1e-4.
         pixel_loss: replaces the default cross-entropy on `logits` and `aux_logits`.
-        loss_weights: factors by output, 1.0, 0.4 and 0.2 for main, auxiliary and presence.
+        loss_weights: factors by output, 1.0, 0.4 and 0.2 for main, auxiliary and presence (from
+            the last stage and from an auxiliary one).
         jit_compile: XLA; on CPU it is several times slower than the plain graph.
         steps_per_execution: steps per call into the graph.
 
@@ -52,9 +58,13 @@ def default_compile(
         optimizer = SGD(rate, momentum=0.9, weight_decay=1e-4)
     if pixel_loss is None:
         pixel_loss = SegmentationCrossentropy(ignore_label=ignore_label)
-    losses = {"logits": pixel_loss, "aux_logits": pixel_loss}
-    if "presence_logits" in names:
-        losses["presence_logits"] = ClassPresenceLoss(ignore_label=ignore_label)
+    presence_loss = ClassPresenceLoss(ignore_label=ignore_label)
+    losses = {
+        "logits": pixel_loss,
+        "aux_logits": pixel_loss,
+        "presence_logits": presence_loss,
+        "aux_presence_logits": presence_loss,
+    }
     weights = {**LOSS_WEIGHTS, **(loss_weights or {})}
     return {
         "optimizer": optimizer,
@@ -117,6 +127,7 @@ def compile_arguments(
         loss_weights={
             "aux_logits": training.auxiliary_weight,
             "presence_logits": training.presence_weight,
+            "aux_presence_logits": training.presence_weight,
         },
         jit_compile=training.jit_compile,
         steps_per_execution=training.steps_per_execution,
@@ -129,6 +140,11 @@ def _output_names(model: keras.Model) -> list[str]:
         raise ValueError(
             "`model` must be a functional model whose output is a dict with the key 'logits'. "
             f"Received: {outputs}"
+        )
+    if len(outputs["logits"].shape) != 4:
+        raise ValueError(
+            "`model` must be a segmentation model, with logits (batch, height, width, classes). "
+            f"Received: {model.name!r} with logits of shape {tuple(outputs['logits'].shape)}"
         )
     unknown = [name for name in outputs if name not in LOSS_WEIGHTS]
     if unknown:
