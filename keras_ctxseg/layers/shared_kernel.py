@@ -5,6 +5,8 @@ import itertools
 import keras
 from keras import ops
 
+from keras_ctxseg.layers.atrous_conv import atrous_convolution
+
 # One shifted addition moves about as many bytes as this many multiply-adds take time (measured on
 # CPU: 4 rates, 256 filters, 33×33 and 65×65 maps, 320 and 2048 input channels).
 _MULTIPLY_ADDS_PER_SHIFT = 150
@@ -34,12 +36,7 @@ def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto"):
     if form == "auto":
         form = cheaper_form(inputs.shape[-1], len(rates))
     if form == "direct" and all(min(rate) > 0 for rate in rates):
-        return [
-            ops.conv(
-                inputs, kernel, padding="same", dilation_rate=rate, data_format="channels_last"
-            )
-            for rate in rates
-        ]
+        return [atrous_convolution(inputs, kernel, rate) for rate in rates]
     if form not in ("direct", "product"):
         raise ValueError(f"`form` must be 'auto', 'direct' or 'product'. Received: form={form!r}")
     return _by_product(inputs, kernel, rates)
