@@ -16,6 +16,7 @@ from keras_ctxseg.models.encnet import encnet
 from keras_ctxseg.models.encnet_cifar import encnet_cifar
 from keras_ctxseg.models.fcn import fcn
 from keras_ctxseg.models.segmentation_model import SegmentationModel, check_image_size
+from keras_ctxseg.models.spacemeshlab import spacemeshlab
 from keras_ctxseg.models.weights import load_weights
 
 
@@ -55,6 +56,7 @@ FAMILIES = {
     "deeplabv3plus": Family(deeplabv3plus, output_stride=16),
     "encnet": Family(encnet, output_stride=8, backbone_options={"stem": "v1c"}),
     "ksac": Family(ksac, output_stride=16),
+    "spacemeshlab": Family(spacemeshlab, output_stride=8),
 }
 
 CLASSIFIERS = {"encnet_cifar": Classifier(encnet_cifar, input_shape=(32, 32, 3))}

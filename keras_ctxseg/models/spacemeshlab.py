@@ -1,0 +1,63 @@
+"""SpaceMeshLab: spatial context memoization and atrous consensus (arXiv 2106.04025)."""
+
+from keras_ctxseg.heads import classify_with_memory, fcn_head
+from keras_ctxseg.layers import AtrousConsensus, SpaMBranch
+
+
+def spacemeshlab(
+    images,
+    backbone,
+    num_classes: int,
+    *,
+    filters=256,
+    rates=None,
+    branch_filters=None,
+    share_kernel=True,
+    consensus="attention",
+    spam_channels=16,
+    spam_stride=1,
+    spam_down="space_to_depth",
+    spam_block=8,
+    auxiliary=True,
+    dropout=0.1,
+) -> dict:
+    """Builds the outputs of `spacemeshlab_*`.
+
+    The paper states the system (ResNet-101, SpaM and MetroCon²). Every option here is ours, as are
+    output stride 8 and the auxiliary head.
+
+    Args:
+        filters: Of the consensus and of the auxiliary head.
+        rates: Atrous rates in feature pixels; by default (1, 6, 12, 18) at output stride 16, scaled
+            to the backbone's.
+        branch_filters: Of each branch of the grid; by default a quarter of `filters`.
+        share_kernel: Whether the grid shares one kernel; see `AtrousConsensus`.
+        consensus: `"attention"`, `"mean"` or `"concat"`; see `AtrousConsensus`.
+        spam_channels: Of the SpaM branch.
+        spam_stride: Image pixels per pixel of the SpaM branch: 1, 2 or 4.
+        spam_down: `"space_to_depth"`, `"strided_conv"` or `"average_pooling"`; see `SpaMExchange`.
+        spam_block: Image pixels a side that it folds at most; see `SpaMExchange`.
+        auxiliary: Whether level 4 carries an FCN head, `aux_logits`.
+        dropout: Rate of the dropout before the classifiers.
+    """
+    rates = rates or tuple(max(1, rate * 16 // backbone.output_stride) for rate in (1, 6, 12, 18))
+    branch = SpaMBranch(spam_channels, spam_stride, spam_down, spam_block, name="spam")
+    x = backbone.normalize(images)
+    memory = branch(x)
+    x = backbone.stem(x)
+    features = {}
+    reductions = {info.level: info.reduction for info in backbone.features}
+    for level, stage in backbone.stages.items():
+        memory, x = branch.exchange(
+            memory, stage(x), reductions[level], name=f"spam_exchange{level}"
+        )
+        features[level] = x
+    x = AtrousConsensus(filters, rates, branch_filters, share_kernel, consensus, name="consensus")(
+        x
+    )
+    outputs = {"logits": classify_with_memory(x, memory, num_classes, images, dropout)}
+    if auxiliary:
+        outputs["aux_logits"] = fcn_head(
+            features[4], num_classes, images, filters, dropout, name="aux_logits"
+        )
+    return outputs
