@@ -7,6 +7,14 @@ from keras_ctxseg._naming import nearest
 from keras_ctxseg.backbones.backbone import Backbone, FeatureInfo
 from keras_ctxseg.backbones.mobilenet_v2 import MobileNetV2
 from keras_ctxseg.backbones.resnet import ResNet
+from keras_ctxseg.backbones.spinenet import SpineNet
+from keras_ctxseg.backbones.spinenet_spec import (
+    HAND_DILATED_BLOCKS,
+    PARENT_BLOCKS,
+    BlockSpec,
+    dilate,
+    read_blocks,
+)
 from keras_ctxseg.backbones.xception import Xception65
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
@@ -35,4 +43,18 @@ def create(name: str, **options) -> Backbone:
     return BACKBONES[name](**options)
 
 
-__all__ = ["BACKBONES", "Backbone", "FeatureInfo", "MobileNetV2", "ResNet", "Xception65", "create"]
+__all__ = [
+    "BACKBONES",
+    "HAND_DILATED_BLOCKS",
+    "PARENT_BLOCKS",
+    "Backbone",
+    "BlockSpec",
+    "FeatureInfo",
+    "MobileNetV2",
+    "ResNet",
+    "SpineNet",
+    "Xception65",
+    "create",
+    "dilate",
+    "read_blocks",
+]

@@ -16,6 +16,7 @@ from keras_ctxseg.layers.normalize_images import NormalizeImages
 from keras_ctxseg.layers.relation_propagator import RelationPropagator
 from keras_ctxseg.layers.relational_semantics import RelationalSemanticsExtractor
 from keras_ctxseg.layers.resize import ResizeLike, resize_bilinear
+from keras_ctxseg.layers.resize_nearest import ResizeNearest
 from keras_ctxseg.layers.shared_kernel import (
     SharedKernelConv,
     shared_atrous_convolutions,
@@ -40,6 +41,7 @@ __all__ = [
     "RelationPropagator",
     "RelationalSemanticsExtractor",
     "ResizeLike",
+    "ResizeNearest",
     "SeparableConvNormAct",
     "SharedKernelASPP",
     "SharedKernelConv",
