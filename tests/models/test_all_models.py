@@ -13,7 +13,7 @@ import keras_ctxseg as ctx
 from tests.layers.layer_checks import randomize
 from tests.models import model_checks
 
-FAMILIES = ("fcn", "deeplabv3", "deeplabv3plus", "ksac")
+FAMILIES = ("fcn", "encnet", "deeplabv3", "deeplabv3plus", "ksac")
 MODELS = [
     f"{family}_{backbone}" for family in FAMILIES for backbone in ("mobilenet_v2", "resnet18")
 ]
@@ -53,11 +53,12 @@ def test_output_strides(rng, family):
 
 def test_every_name_builds():
     names = ctx.models.list_models()
-    assert len(names) == 28
+    assert {f"{family}_resnet50" for family in FAMILIES} <= set(names)
     for name in names:
         if "101" in name or "152" in name:
             continue  # Only deeper: one of each is built below.
-        model = ctx.models.build(name, 3, filters=8)
+        narrow = {"widen": 1} if name == "encnet_cifar" else {"filters": 8}
+        model = ctx.models.build(name, 3, **narrow)
         assert model.name == name
         assert model.num_classes == 3
     for name in ("fcn_resnet101", "ksac_resnet152"):
