@@ -4,6 +4,11 @@ from keras_ctxseg.heads import classify_with_memory, fcn_head
 from keras_ctxseg.layers import AtrousConsensus, SpaMBranch
 
 
+def default_rates(output_stride: int) -> tuple[int, ...]:
+    """(1, 6, 12, 18) at output stride 16, doubled at 8, halved at 32, and at least 1 (ours)."""
+    return tuple(max(1, rate * 16 // output_stride) for rate in (1, 6, 12, 18))
+
+
 def spacemeshlab(
     images,
     backbone,
@@ -40,7 +45,7 @@ def spacemeshlab(
         auxiliary: Whether level 4 carries an FCN head, `aux_logits`.
         dropout: Rate of the dropout before the classifiers.
     """
-    rates = rates or tuple(max(1, rate * 16 // backbone.output_stride) for rate in (1, 6, 12, 18))
+    rates = rates or default_rates(backbone.output_stride)
     branch = SpaMBranch(spam_channels, spam_stride, spam_down, spam_block, name="spam")
     x = backbone.normalize(images)
     memory = branch(x)
