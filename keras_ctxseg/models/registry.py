@@ -15,6 +15,7 @@ from keras_ctxseg.models.deeplab import deeplabv3, deeplabv3plus, ksac
 from keras_ctxseg.models.encnet import encnet
 from keras_ctxseg.models.encnet_cifar import encnet_cifar
 from keras_ctxseg.models.fcn import fcn
+from keras_ctxseg.models.rsp import rsp
 from keras_ctxseg.models.segmentation_model import SegmentationModel, check_image_size
 from keras_ctxseg.models.spacemeshlab import spacemeshlab
 from keras_ctxseg.models.weights import load_weights
@@ -57,6 +58,7 @@ FAMILIES = {
     "encnet": Family(encnet, output_stride=8, backbone_options={"stem": "v1c"}),
     "ksac": Family(ksac, output_stride=16),
     "spacemeshlab": Family(spacemeshlab, output_stride=8),
+    "rsp": Family(rsp, output_stride=32),
 }
 
 CLASSIFIERS = {"encnet_cifar": Classifier(encnet_cifar, input_shape=(32, 32, 3))}

@@ -26,14 +26,23 @@ def conv_norm(x, layer):
     return (x - np.asarray(norm.moving_mean)) * scale + np.asarray(norm.beta)
 
 
-def _expected(layer, low, coarse):
-    context = conv_norm(relation_of(layer.extract, low, coarse), layer.project)
+def propagate(layer, low, coarse):
+    """A `RelationPropagator` layer with its weights."""
+    maps = [low, coarse]
+    if layer.normalize:
+        maps = [
+            (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-3)
+            for x in map(np.asarray, maps)
+        ]
+    context = conv_norm(relation_of(layer.extract, *maps), layer.project)
     return separable(low + context, layer.fuse)
 
 
-def _layer_and_maps(rng, scale=2, low_size=(9, 7), coarse_size=(5, 4)):
+def _layer_and_maps(rng, scale=2, low_size=(9, 7), coarse_size=(5, 4), normalize=True):
     low, coarse = rng.normal(size=(2, *low_size, 5)), rng.normal(size=(2, *coarse_size, 3))
-    layer = RelationPropagator(6, window=3, heads=2, scale=scale, dtype="float64")
+    layer = RelationPropagator(
+        6, window=3, heads=2, scale=scale, normalize=normalize, dtype="float64"
+    )
     layer.build(low.shape, coarse.shape)
     randomize(layer, rng)
     return layer, low, coarse
@@ -43,12 +52,13 @@ def _layer_and_maps(rng, scale=2, low_size=(9, 7), coarse_size=(5, 4)):
     ("scale", "low_size", "coarse_size"),
     [(2, (9, 7), (5, 4)), (2, (8, 6), (4, 3)), (1, (4, 5), (4, 5))],
 )
-def test_is_its_equation(rng, scale, low_size, coarse_size):
-    layer, low, coarse = _layer_and_maps(rng, scale, low_size, coarse_size)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_is_its_equation(rng, scale, low_size, coarse_size, normalize):
+    layer, low, coarse = _layer_and_maps(rng, scale, low_size, coarse_size, normalize)
     result = layer(low, coarse)
     assert result.shape == layer.compute_output_shape(low.shape, coarse.shape)
     # BatchNormalization and its epsilon may be rounded to float32 on the way.
-    np.testing.assert_allclose(result, _expected(layer, low, coarse), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(result, propagate(layer, low, coarse), rtol=1e-6, atol=1e-7)
 
 
 def test_gradient_equals_finite_differences(rng):
@@ -66,7 +76,7 @@ def test_gradient_equals_finite_differences(rng):
         direction = rng.normal(size=x.shape)
         slope = (gradients[index].numpy() * direction).sum()
         ahead, behind = (
-            (_expected(layer, *maps[:index], x + sign * step * direction, *maps[index + 1 :]))
+            (propagate(layer, *maps[:index], x + sign * step * direction, *maps[index + 1 :]))
             for sign in (1, -1)
         )
         expected = ((ahead - behind) * upstream).sum() / (2 * step)
@@ -76,7 +86,7 @@ def test_gradient_equals_finite_differences(rng):
         sums = []
         for sign in (1, -1):
             weight.assign(before + sign * step * direction)
-            sums.append((_expected(layer, *maps) * upstream).sum())
+            sums.append((propagate(layer, *maps) * upstream).sum())
         weight.assign(before)
         expected = (sums[0] - sums[1]) / (2 * step)
         slope = (np.array(gradient) * direction).sum()
