@@ -1,4 +1,4 @@
-# `make quickstart` and `make test` need Python 3.10 or newer (with venv) and nothing else.
+# `make quickstart` and `make test` need Python 3.11 to 3.13 (with venv) and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

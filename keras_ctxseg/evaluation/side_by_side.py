@@ -41,7 +41,8 @@ def draw_side_by_side(
         label = np.asarray(example["label"], np.int32)
         name = example_name(example)
         maps = [label, *(one.predict(image, label.shape, name) for one in evaluators.values())]
-        rows.append([np.uint8(np.clip(image, 0, 255)), *(colorize(ids, palette) for ids in maps)])
+        shown = np.clip(image, 0, 255).astype(np.uint8)
+        rows.append([shown, *(colorize(ids, palette) for ids in maps)])
     titles = ["image", "truth", *evaluators]
     height, width = rows[0][0].shape[:2]
     column = 2.6  # inches
@@ -54,7 +55,9 @@ def draw_side_by_side(
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=10)
     patches = [
-        Patch(facecolor=np.asarray(color) / 255.0, edgecolor="black", linewidth=0.3, label=name)
+        Patch(
+            facecolor="#%02x%02x%02x" % tuple(color), edgecolor="black", linewidth=0.3, label=name
+        )
         for color, name in zip(palette, class_names, strict=True)
     ]
     figure.legend(handles=patches, ncols=min(len(patches), 12), loc="lower center", fontsize=8)

