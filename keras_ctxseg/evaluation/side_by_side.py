@@ -56,7 +56,10 @@ def draw_side_by_side(
         axis.set_title(title, fontsize=10)
     patches = [
         Patch(
-            facecolor="#%02x%02x%02x" % tuple(color), edgecolor="black", linewidth=0.3, label=name
+            facecolor="#{:02x}{:02x}{:02x}".format(*color),
+            edgecolor="black",
+            linewidth=0.3,
+            label=name,
         )
         for color, name in zip(palette, class_names, strict=True)
     ]
