@@ -17,7 +17,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.what == "models":
         names = ctx.models.list_models(arguments.pattern)
+        notes = {name: ctx.models.model_note(name) for name in names}
     else:
         names = fnmatch.filter(ctx.data.list_datasets(), arguments.pattern)
-    print("\n".join(names))
+        notes = {}
+    for name in names:
+        note = notes.get(name)
+        print(f"{name}  ({note})" if note else name)
     return 0 if names else 1

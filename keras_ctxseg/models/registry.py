@@ -18,6 +18,7 @@ from keras_ctxseg.models.fcn import fcn
 from keras_ctxseg.models.rsp import rsp
 from keras_ctxseg.models.segmentation_model import SegmentationModel, check_image_size
 from keras_ctxseg.models.spacemeshlab import spacemeshlab
+from keras_ctxseg.models.spinenet_seg import SPINENETS, spinenet_seg
 from keras_ctxseg.models.weights import load_weights
 
 
@@ -30,12 +31,14 @@ class Family:
         output_stride: The backbone's, unless the caller says otherwise.
         backbone_options: What the family asks of its backbone, where the backbone has that option.
         backbones: The backbones that it stands on, by name; all plain ones unless said otherwise.
+        note: What whoever lists the models should know about this family's, in a few words.
     """
 
     outputs: Callable
     output_stride: int
     backbone_options: Mapping = dataclasses.field(default_factory=dict)
     backbones: Mapping[str, Callable] = dataclasses.field(default_factory=lambda: BACKBONES)
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +60,14 @@ FAMILIES = {
     "deeplabv3plus": Family(deeplabv3plus, output_stride=16),
     "encnet": Family(encnet, output_stride=8, backbone_options={"stem": "v1c"}),
     "ksac": Family(ksac, output_stride=16),
-    "spacemeshlab": Family(spacemeshlab, output_stride=8),
     "rsp": Family(rsp, output_stride=32),
+    "spacemeshlab": Family(spacemeshlab, output_stride=8),
+    "spinenet_seg": Family(
+        spinenet_seg,
+        output_stride=8,
+        backbones=SPINENETS,
+        note="the parent's topology with hand-set dilations; not searched yet",
+    ),
 }
 
 CLASSIFIERS = {"encnet_cifar": Classifier(encnet_cifar, input_shape=(32, 32, 3))}
@@ -70,6 +79,11 @@ def list_models(pattern: str = "*") -> list[str]:
         f"{name}_{backbone}" for name, family in FAMILIES.items() for backbone in family.backbones
     ]
     return sorted(fnmatch.filter([*names, *CLASSIFIERS], pattern))
+
+
+def model_note(name: str) -> str:
+    """Returns what should be known about a model before it is used, or `""`."""
+    return "" if name in CLASSIFIERS else FAMILIES[_split(name)[0]].note
 
 
 def build(
@@ -88,7 +102,8 @@ def build(
         input_shape: `(height, width, 3)`; `None` stands for sizes known only at run time. At least
             33. By default `(None, None, 3)`, or what the classifier was made for.
         output_stride: 8, 16 or 32: input pixels per pixel of the last feature map. By default the
-            family's. Classifiers have none.
+            family's. Classifiers have none. For `spinenet_seg` also 4: which output the head reads,
+            and other weights for each (see `spinenet_for_segmentation`).
         weights: Path of a `.weights.h5` or `.keras` file of the same model, or `None` for random
             ones.
         **options: Options of the family (such as `rates=(6, 12, 18, 24)`) and of the backbone (such
@@ -184,8 +199,9 @@ def _split(name: str) -> tuple[str, str]:
         backbone = str(name).removeprefix(f"{family_name}_")
         if backbone != name and backbone in family.backbones:
             return family_name, backbone
+    backbones = sorted({backbone for family in FAMILIES.values() for backbone in family.backbones})
     raise ValueError(
         f"There is no model {name!r}. A name is <family>_<backbone>, of the families "
-        f"{sorted(FAMILIES)} and the backbones {sorted(BACKBONES)}, or one of "
+        f"{sorted(FAMILIES)} and the backbones {backbones}, or one of "
         f"{sorted(CLASSIFIERS)}." + nearest(name, list_models())
     )

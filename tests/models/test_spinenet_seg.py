@@ -1,0 +1,163 @@
+"""The SpineNet-Seg family through the shared checks, and what is its own."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_ctxseg as ctx
+from keras_ctxseg.backbones import HAND_DILATED_BLOCKS, PARENT_BLOCKS
+from tests.layers.layer_checks import randomize
+from tests.models import model_checks
+
+# A table that costs less to trace than the preset's sixteen blocks, with all there is to a block:
+# down by one and three levels, up by two, an adopted node (4 into 5), a rate.
+SMALL = (
+    [3, "residual", [0, 1], False, 2],
+    [5, "bottleneck", [0, 2]],
+    [3, "residual", [1, 3]],
+    [3, "residual", [2, 3], True, 2],
+    [4, "bottleneck", [3, 5], True],
+)
+# Heads that differ: the finest output alone, two merged, and the decoder.
+FORMS = {
+    "finest": {},
+    "sum": {"max_level": 4},
+    "concat_decoder": {"max_level": 4, "merge": "concat", "decoder": True},
+}
+
+
+def _preset(**options):
+    return model_checks.build_small("spinenet_seg_s49s", **{"width": 0.1, **options})
+
+
+def _small(**options):
+    return _preset(**{"blocks": SMALL, **options})
+
+
+def test_any_size(rng):
+    model_checks.check_any_size(_preset(max_level=7), rng)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_training_step(rng, form):
+    model_checks.check_training_step(_small(**FORMS[form]), rng)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "policy"), [(_small, "mixed_bfloat16"), (_preset, "mixed_float16")]
+)
+def test_mixed_precision(rng, make, policy):
+    keras.config.set_dtype_policy(policy)
+    model = make()
+    images, labels = model_checks.batch(rng)
+    assert keras.backend.standardize_dtype(model(images)["logits"].dtype) == "float32"
+    model.compile(**ctx.training.default_compile(model))
+    assert np.isfinite(model.fit(images, labels, batch_size=2, verbose=0).history["loss"][0])
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_learning(rng):
+    model_checks.check_learning(_small(), rng)
+
+
+def test_save_and_load_in_a_fresh_process(rng, tmp_path):
+    images, _ = model_checks.batch(rng, count=1)
+    np.save(tmp_path / "images.npy", images)
+    model = _small(max_level=4)
+    randomize(model, rng)
+    model.save(tmp_path / "model.keras")
+    script = """
+import sys, pathlib, numpy as np
+import keras_ctxseg, keras
+folder = pathlib.Path(sys.argv[1])
+model = keras.models.load_model(folder / "model.keras")
+np.save(folder / "logits.npy", np.array(model(np.load(folder / "images.npy"))["logits"]))
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=300)
+    np.testing.assert_array_equal(np.load(tmp_path / "logits.npy"), model(images)["logits"])
+
+
+def test_output_stride_chooses_the_output_that_the_head_reads(rng, tmp_path):
+    """Not dilation: resolution belongs to the topology, so each has weights of its own."""
+    images, _ = model_checks.batch(rng, count=1)
+    for output_stride, level in ((8, 3), (16, 4)):
+        model = _small(output_stride=output_stride)
+        assert model(images)["logits"].shape == (1, 65, 97, model_checks.NUM_CLASSES)
+        features = keras.Model(model.input, model.get_layer(f"backbone_p{level}").output)(images)
+        assert features.shape[1:3] == tuple(-(-length // output_stride) for length in (65, 97))
+        rates = [branch.dilation[0] for branch in model.get_layer("aspp").atrous]
+        assert rates == [rate * 16 // output_stride for rate in (6, 12, 18)]
+    model.save_weights(tmp_path / "stride16.weights.h5")
+    with pytest.raises(ValueError, match="stride16.weights.h5.*do not fit"):
+        _small(output_stride=8, weights=tmp_path / "stride16.weights.h5")
+
+
+def test_presets_are_the_parent_dilated_by_hand_and_say_so(capsys):
+    from keras_ctxseg.cli import main
+
+    names = ctx.models.list_models("spinenet_seg_*")
+    assert names == [f"spinenet_seg_{scale}" for scale in ("s143", "s190", "s49", "s49s", "s96")]
+    model = _preset(max_level=7)
+    expected = {node: block.dilation for node, block in enumerate(HAND_DILATED_BLOCKS, start=2)}
+    del expected[17]  # P2 is not asked for.
+    for node, rate in expected.items():
+        kind = PARENT_BLOCKS[node - 2].type
+        conv = f"backbone_node{node}_block1_conv{ {'bottleneck': 2, 'residual': 1}[kind] }"
+        assert model.get_layer(conv).dilation == (rate, rate)
+    assert [block.parents for block in HAND_DILATED_BLOCKS] == [b.parents for b in PARENT_BLOCKS]
+    assert "parent's topology with hand-set dilations" in ctx.models.model_note(names[0])
+    assert ctx.models.model_note("fcn_resnet18") == ""
+    assert main(["list", "models", "spinenet_seg_s49"]) == 0
+    assert "(the parent's topology with hand-set dilations" in capsys.readouterr().out
+
+
+def test_parameter_counts():
+    """As counted from the table by hand; see docs/spinenet_seg.md."""
+    for scale, expected in (("s49s", 6_233_062), ("s49", 13_998_675)):
+        model = ctx.models.build(f"spinenet_seg_{scale}", 19)
+        assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == expected
+
+
+@pytest.mark.slow
+def test_litert_export_agrees_and_is_builtin(rng, tmp_path):
+    model = _preset(max_level=5)
+    randomize(model, rng)
+    # Refuses what is no builtin, and what disagrees with the model.
+    result = ctx.export.export_litert(model, tmp_path / "model.tflite", (65, 97))
+    assert result.parity.passed
+    # Dilated convolutions stay one operation; sizes and indices are constants.
+    found = set(ctx.export.litert_operations(result.path))
+    assert not {"SPACE_TO_BATCH_ND", "SHAPE", "WHERE", "RANGE"} & found
+
+
+@pytest.mark.slow
+def test_saved_model_agrees(rng, tmp_path):
+    model = _small(**FORMS["concat_decoder"])
+    randomize(model, rng)
+    names = [f"class{index}" for index in range(model_checks.NUM_CLASSES)]
+    result = ctx.export.export_saved_model(model, tmp_path / "model", names)
+    assert result.parity.passed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output_stride": 12}, r"`output_stride` must be one of \(4, 8, 16, 32\) for SpineNet"),
+        ({"merge": "mean"}, "`merge` must be 'sum' or 'concat'. Received: merge='mean'"),
+        ({"max_level": 8}, "`min_level` to `max_level` must be levels.*max_level=8"),
+        ({"block": ()}, "has no option 'block'.*Did you mean 'blocks'?"),
+        ({"blocks": [[2, "residual", [0, 5]]]}, "`blocks` must give node 2 parents from 0 to 1"),
+    ],
+)
+def test_errors_name_the_argument(options, message):
+    with pytest.raises(ValueError, match=message):
+        _preset(**options)
+
+
+def test_unknown_names_list_the_scales():
+    with pytest.raises(ValueError, match="'s49s'.*Did you mean 'spinenet_seg_s49s?'"):
+        ctx.models.build("spinenet_seg_49", 3)
