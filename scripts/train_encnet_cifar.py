@@ -81,6 +81,7 @@ def main() -> None:
         epochs=options.epochs,
         validation_data=test,
         validation_freq=min(10, options.epochs),
+        shuffle=False,  # The pipeline does.
     )
     model.save(options.output)
     accuracy = model.evaluate(test, return_dict=True, verbose=0)["accuracy"]
