@@ -15,6 +15,7 @@ def _receptive_field(model, row: int) -> int:
         logit = model(images)["logits"][0, row, row, 0]
     seen = np.abs(tape.gradient(logit, images)[0]).sum(axis=-1) > 0
     rows = np.flatnonzero(seen.any(axis=1))
+    assert rows.size, "a dead network: no pixel moves the logit"
     return int(rows.max() - rows.min()) + 1
 
 
