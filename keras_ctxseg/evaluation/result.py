@@ -1,4 +1,39 @@
-"""What an evaluation found: figures, JSON and a text table."""
+"""What an evaluation found: figures, `scores.json` and a text table.
+
+`scores.json` (`EvaluationResult.to_json`) holds, beside what `EvaluationResult` documents:
+
+    format              2
+    mean_iou, pixel_accuracy, mean_accuracy, frequency_weighted_iou
+    mean_iou_policies   {left_out, zero, with_background, without_background}
+    ade20k_score        (mean IoU with absent classes as 0 + pixel accuracy) / 2
+    mean_image_iou      mean over images of each image's own mean IoU
+    boundary_iou        mean over classes, contours 2 % of the diagonal wide; null without details
+    calibration_error   expected calibration error; null without details
+    num_images, valid_pixels, ignore_label, absent_classes, absent_classes_policy
+    classes             [{id, name, present, iou, iou_interval, accuracy, boundary_iou,
+                          label_pixels, predicted_pixels}]
+    intervals           {level, resamples, seed, method, scores: {name: [low, high]}}, where name
+                        is any of the figures above (policies as "mean_iou_policies.zero");
+                        null where there are fewer than two images
+    boundary            {fraction, distances: [pixels], pixels: [share of the valid pixels],
+                        trimap_mean_iou, trimap_intervals, boundary_iou, boundary_iou_intervals},
+                        each list as long as distances; null without details
+    calibration         {edges: [bins + 1], pixels, confidence, accuracy: [bins],
+                        expected_error, maximum_error}; confidence and accuracy are null in empty
+                        bins; null without details
+    protocol            {name, scales, flip, average, window, stride, blend, pad_to_window}
+    confusion           {rows: "label", columns: "prediction", unit: "pixels", matrix}
+    images              [{name, height, width, valid_pixels, mean_iou, pixel_accuracy,
+                          confusion:   {cells, counts}: cell = label * classes + prediction,
+                          boundary:    {classes, intersection, label, prediction} | null,
+                          calibration: {pixels, confidence, right} | null}] in the order of the
+                        examples; counts are whole pixels, confidence is summed over the bin
+    seconds
+
+Shares are in 0 ... 1; null stands where a score does not exist. Everything in `intervals`,
+`boundary` and `calibration` follows from the images' counts, so that two files over the same
+images can be compared image by image.
+"""
 
 from __future__ import annotations
 
