@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
@@ -14,6 +15,7 @@ from keras_ctxseg.data.class_file import ClassTable
 from keras_ctxseg.data.folder_layout import ExamplePaths
 from keras_ctxseg.data.images import decode, ends_properly, is_turned, open_image
 from keras_ctxseg.data.masks import read_mask
+from keras_ctxseg.data.problems import FileProblem
 
 _SHOWN = 5
 
@@ -83,24 +85,38 @@ def check_example(
         Height, width, and whether the image's EXIF data asks to turn it.
 
     Raises:
-        ValueError: naming the file, what was expected and what was found.
+        FileProblem: naming the file, what was expected and what was found.
     """
     with open_image(example.image) as image:
-        width, height = image.size
-        turned = is_turned(image)
         if not ends_properly(example.image, image.format):
             decode(image, example.image)
-    if min(height, width) < MIN_SIZE:
-        raise ValueError(
-            f"{example.image}: expected at least {MIN_SIZE} pixels a side. Found: {height}x{width} "
-            "(height x width)"
-        )
-    with open_image(example.mask) as mask:
-        if mask.size != (width, height):
-            hint = " The image's EXIF orientation is not applied." if turned else ""
-            raise ValueError(
-                f"{example.mask}: expected the size of its image {example.image.name}, "
-                f"{height}x{width} (height x width). Found: {mask.height}x{mask.width}.{hint}"
-            )
+        check_image_size(example, image)
+        turned = is_turned(image)
+        check_mask_size(example, image)
     read_mask(example.mask, table, mask_format)
-    return height, width, turned
+    return image.height, image.width, turned
+
+
+def check_image_size(example: ExamplePaths, image: Image.Image) -> None:
+    """Raises `FileProblem` where an opened image is too small for the networks."""
+    if min(image.size) < MIN_SIZE:
+        raise FileProblem(
+            "too_small",
+            example.image,
+            f"expected at least {MIN_SIZE} pixels a side. Found: {image.height}x{image.width} "
+            "(height x width)",
+        )
+
+
+def check_mask_size(example: ExamplePaths, image: Image.Image) -> None:
+    """Raises `FileProblem` where the mask is of another size than its opened image."""
+    with open_image(example.mask) as mask:
+        if mask.size != image.size:
+            hint = " The image's EXIF orientation is not applied." if is_turned(image) else ""
+            raise FileProblem(
+                "size_mismatch",
+                example.mask,
+                f"expected the size of its image {example.image.name}, "
+                f"{image.height}x{image.width} (height x width). "
+                f"Found: {mask.height}x{mask.width}.{hint}",
+            )

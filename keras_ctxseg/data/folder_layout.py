@@ -4,6 +4,10 @@ import dataclasses
 from pathlib import Path
 
 from keras_ctxseg.data.images import SUFFIXES
+from keras_ctxseg.data.problems import FileProblem
+
+_COUNTED = {"missing_mask": "images without a mask", "missing_image": "masks without an image"}
+_ASIDE = ("thumbs.db", "desktop.ini")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,58 +19,98 @@ class ExamplePaths:
     mask: Path
 
 
+@dataclasses.dataclass(frozen=True)
+class FolderLayout:
+    """What was found in a folder.
+
+    Attributes:
+        splits: the examples of each split that are complete, sorted by name.
+        problems: files without their partner, names given twice, folders missing or empty.
+        skipped: files that nobody reads, by their names no JPEG or PNG.
+    """
+
+    splits: dict[str, list[ExamplePaths]]
+    problems: list[FileProblem]
+    skipped: list[Path]
+
+
 def find_splits(root: Path) -> dict[str, list[ExamplePaths]]:
     """The examples of each split, sorted by name.
 
     Raises:
-        ValueError: no such folder, no split in it, an empty one, an image without a mask or a
+        FileProblem: no such folder, no split in it, an empty one, an image without a mask or a
             mask without an image.
     """
+    layout = scan_folder(root)
+    if not layout.problems:
+        return layout.splits
+    first = layout.problems[0]
+    alike = [
+        problem
+        for problem in layout.problems
+        if problem.code == first.code and problem.path.parent == first.path.parent
+    ]
+    if first.code in _COUNTED and len(alike) > 1:
+        count = f" ({len(alike)} {_COUNTED[first.code]} in all)"
+        raise FileProblem(first.code, first.path, first.text + count)
+    raise first
+
+
+def scan_folder(root: Path) -> FolderLayout:
+    """Pair the files of each split, and go on where some do not pair."""
+    layout = FolderLayout({}, [], [])
     if not root.is_dir():
-        raise ValueError(
-            f"{root}: expected a folder. Found: {'a file' if root.exists() else 'none'}"
-        )
+        found = "a file" if root.exists() else "none"
+        layout.problems.append(FileProblem("layout", root, f"expected a folder. Found: {found}"))
+        return layout
     folders = sorted(folder for folder in root.iterdir() if (folder / "images").is_dir())
     if not folders:
         inside = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
-        raise ValueError(
-            f"{root}: expected splits, each with images and labels (train/images, train/labels, "
+        text = (
+            "expected splits, each with images and labels (train/images, train/labels, "
             f"val/images, ...). Found: {inside}"
         )
-    return {folder.name: _pair(folder) for folder in folders}
+        layout.problems.append(FileProblem("layout", root, text))
+    for folder in folders:
+        layout.splits[folder.name] = _pair(folder, layout)
+    return layout
 
 
-def _pair(split: Path) -> list[ExamplePaths]:
-    images, masks = _by_stem(split / "images"), _by_stem(split / "labels")
+def _pair(split: Path, layout: FolderLayout) -> list[ExamplePaths]:
+    images, masks = _by_stem(split / "images", layout), _by_stem(split / "labels", layout)
+    if not images or not masks:
+        return []  # that is the problem, rather than each file without a partner
     for stem in sorted(images.keys() ^ masks.keys()):
         if stem in images:
-            raise ValueError(
-                f"{images[stem]}: expected a mask {split / 'labels' / stem}.png. Found: none"
-                f"{_count(images.keys() - masks.keys(), 'images without a mask')}"
-            )
-        raise ValueError(
-            f"{masks[stem]}: expected an image {split / 'images' / stem}.jpg or .png. Found: none"
-            f"{_count(masks.keys() - images.keys(), 'masks without an image')}"
-        )
-    return [ExamplePaths(stem, images[stem], masks[stem]) for stem in sorted(images)]
+            code, path = "missing_mask", images[stem]
+            text = f"expected a mask {split / 'labels' / stem}.png. Found: none"
+        else:
+            code, path = "missing_image", masks[stem]
+            text = f"expected an image {split / 'images' / stem}.jpg or .png. Found: none"
+        layout.problems.append(FileProblem(code, path, text))
+    return [
+        ExamplePaths(stem, images[stem], masks[stem]) for stem in sorted(images) if stem in masks
+    ]
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def _by_stem(folder: Path, layout: FolderLayout) -> dict[str, Path]:
     if not folder.is_dir():
-        raise ValueError(f"{folder}: expected a folder of masks beside images/. Found: none")
+        text = "expected a folder of masks beside images/. Found: none"
+        layout.problems.append(FileProblem("layout", folder, text))
+        return {}
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in SUFFIXES or file.name.startswith("."):
+        if file.name.startswith(".") or file.name.lower() in _ASIDE:
+            continue
+        if file.suffix.lower() not in SUFFIXES:
+            layout.skipped.append(file)
             continue
         if file.stem in files:
-            raise ValueError(
-                f"{file}: expected one file for each name. Found: {files[file.stem].name} as well"
-            )
-        files[file.stem] = file
+            text = f"expected one file for each name. Found: {files[file.stem].name} as well"
+            layout.problems.append(FileProblem("same_name", file, text))
+        else:
+            files[file.stem] = file
     if not files:
-        raise ValueError(f"{folder}: expected files ending in {', '.join(SUFFIXES)}. Found: none")
+        text = f"expected files ending in {', '.join(SUFFIXES)}. Found: none"
+        layout.problems.append(FileProblem("layout", folder, text))
     return files
-
-
-def _count(stems: set[str], what: str) -> str:
-    return f" ({len(stems)} {what} in all)" if len(stems) > 1 else ""

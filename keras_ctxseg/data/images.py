@@ -9,30 +9,35 @@ import os
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from keras_ctxseg.data.problems import FileProblem
+
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _EXIF_ORIENTATION = 0x0112
 
 
 def open_image(path: str | os.PathLike) -> Image.Image:
-    """Open a file and read its header only. Raises `ValueError` naming the file."""
+    """Open a file and read its header only. Raises `FileProblem`."""
     expected = "expected a readable JPEG or PNG image"
     try:
         if os.path.getsize(path) == 0:
-            raise ValueError(f"{path}: {expected}. Found: an empty file (0 bytes)")
+            raise FileProblem("unreadable", path, f"{expected}. Found: an empty file (0 bytes)")
         return Image.open(path, formats=("JPEG", "PNG"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: {expected}. Found: {error or type(error).__name__}") from error
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        found = error or type(error).__name__
+        raise FileProblem("unreadable", path, f"{expected}. Found: {found}") from error
 
 
 def decode(image: Image.Image, path: str | os.PathLike) -> None:
-    """Read all pixels of an opened image. Raises `ValueError` naming the file."""
+    """Read all pixels of an opened image. Raises `FileProblem`."""
     try:
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f"{path}: expected a complete image of {image.height}x{image.width} (height x width). "
-            f"Found: {error}"
+        raise FileProblem(
+            "truncated",
+            path,
+            f"expected a complete image of {image.height}x{image.width} (height x width). "
+            f"Found: {error}",
         ) from error
 
 
@@ -47,10 +52,15 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """
     with open_image(path) as image:
         decode(image, path)
-        if image.mode.startswith("I"):
-            grey = (np.asarray(image) >> 8).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=-1)
-        return np.array(image.convert("RGB"))
+        return rgb_pixels(image)
+
+
+def rgb_pixels(image: Image.Image) -> np.ndarray:
+    """An image of any mode as uint8 `(height, width, 3)`; see `read_image`."""
+    if image.mode.startswith("I"):
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    return np.array(image.convert("RGB"))
 
 
 def ends_properly(path: str | os.PathLike, image_format: str | None) -> bool:

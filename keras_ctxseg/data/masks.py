@@ -7,6 +7,7 @@ from PIL import Image
 
 from keras_ctxseg.data.class_file import ClassTable
 from keras_ctxseg.data.images import decode, open_image
+from keras_ctxseg.data.problems import FileProblem
 
 MASK_FORMATS = ("ids", "palette", "colors")
 
@@ -14,7 +15,7 @@ _GREY_MODES = ("1", "L", "I", "I;16", "I;16B")
 
 
 def check_mask_mode(image: Image.Image, path: str | os.PathLike, mask_format: str) -> None:
-    """Raises `ValueError` where an opened mask is not written as `mask_format` says."""
+    """Raises `FileProblem` where an opened mask is not written as `mask_format` says."""
     mode = image.mode
     if mask_format == "ids" and mode not in _GREY_MODES:
         kind = "a palette image" if mode == "P" else f"an image with channels {mode}"
@@ -23,18 +24,21 @@ def check_mask_mode(image: Image.Image, path: str | os.PathLike, mask_format: st
             if mode == "P"
             else 'mask_format="colors" reads colours, by the palette of classes.json'
         )
-        raise ValueError(
-            f"{path}: expected a single-channel mask of class ids. Found: {kind}. ({option}.)"
-        )
+        text = f"expected a single-channel mask of class ids. Found: {kind}. ({option}.)"
+        raise FileProblem("mask_format", path, text)
     if mask_format == "palette" and mode != "P":
-        raise ValueError(
-            f"{path}: expected a palette mask (mask_format='palette'). Found: an image of mode "
-            f"{mode}. (mask_format='ids' reads single-channel ids, 'colors' reads colours.)"
+        raise FileProblem(
+            "mask_format",
+            path,
+            "expected a palette mask (mask_format='palette'). Found: an image of mode "
+            f"{mode}. (mask_format='ids' reads single-channel ids, 'colors' reads colours.)",
         )
     if mask_format == "colors" and mode not in ("RGB", "RGBA", "P"):
-        raise ValueError(
-            f"{path}: expected a mask in colours (mask_format='colors'). Found: an image of mode "
-            f"{mode}. (mask_format='ids' reads single-channel ids.)"
+        raise FileProblem(
+            "mask_format",
+            path,
+            "expected a mask in colours (mask_format='colors'). Found: an image of mode "
+            f"{mode}. (mask_format='ids' reads single-channel ids.)",
         )
 
 
@@ -48,40 +52,86 @@ def read_mask(path: str | os.PathLike, table: ClassTable, mask_format: str = "id
             `"colors"`: colours are looked up in the class file's palette.
 
     Raises:
-        ValueError: an unreadable file, one in another format, or ids (colours) that the class file
+        FileProblem: an unreadable file, one in another format, or ids (colours) that the class file
             does not name; says which, how many pixels, and where the first one is.
+    """
+    return class_ids(read_raw_mask(path, mask_format), table, path, mask_format)
+
+
+def read_raw_mask(path: str | os.PathLike, mask_format: str = "ids") -> np.ndarray:
+    """Read a mask as what is written in it.
+
+    Returns:
+        `(height, width)`: uint16 or int64 raw ids, or uint32 packed RGB for `"colors"`.
+
+    Raises:
+        FileProblem: an unreadable file, or one in another format.
     """
     with open_image(path) as image:
         check_mask_mode(image, path, mask_format)
         decode(image, path)
         if mask_format == "colors":
-            return _from_colors(np.asarray(image.convert("RGB")), table, path)
+            return pack_pixels(np.asarray(image.convert("RGB")))
         raw = np.asarray(image)
         if image.mode == "L" and image.format == "PNG":
             # Pillow stretches 2-bit and 4-bit greys to 0 ... 255.
             raw = raw // (255 // (2 ** min(_png_bit_depth(path), 8) - 1))
-    raw = raw.astype(np.int64) if raw.dtype == np.int32 else raw.astype(np.uint16)
-    ids = table.class_ids[np.minimum(raw, len(table.class_ids) - 1)]
+    return raw.astype(np.int64) if raw.dtype == np.int32 else raw.astype(np.uint16)
+
+
+def class_ids(
+    raw: np.ndarray, table: ClassTable, path: str | os.PathLike, mask_format: str = "ids"
+) -> np.ndarray:
+    """What `read_raw_mask` gave, as uint8 class ids and `IGNORE_LABEL`, in the same shape.
+
+    Raises:
+        FileProblem: ids (colours) that the class file does not name.
+    """
+    if mask_format == "colors":
+        return _from_colors(raw, table, path)
+    ids = known_ids(raw, table, mask_format)
     if ids.min() < 0:
         unknown = ids < 0
         found = f"{_few(np.unique(raw[unknown]))} {_where(unknown)}"
-        if image.format == "JPEG":
+        if is_jpeg(path):
             found += "; JPEG's lossy coding changes ids, masks are best kept as PNG"
-        raise ValueError(f"{path}: expected label ids {table.known_raw_ids}. Found: {found}")
+        text = f"expected label ids {table.known_raw_ids}. Found: {found}"
+        raise FileProblem("unknown_ids", path, text)
     return ids.astype(np.uint8)
 
 
-def _from_colors(rgb: np.ndarray, table: ClassTable, path) -> np.ndarray:
+def known_ids(values: np.ndarray, table: ClassTable, mask_format: str = "ids") -> np.ndarray:
+    """int16 class ids of raw ids (packed colours), `IGNORE_LABEL`, or -1 where unknown."""
+    if mask_format == "colors":
+        ids = [table.colors.get(int(color), -1) for color in values.ravel()]
+        return np.array(ids, np.int16).reshape(values.shape)
+    within = np.clip(values, 0, len(table.class_ids) - 1)
+    return np.where(values == within, table.class_ids[within], -1).astype(np.int16)
+
+
+def is_jpeg(path: str | os.PathLike) -> bool:
+    """Whether a file begins as a JPEG does."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"\xff\xd8"
+
+
+def pack_pixels(rgb: np.ndarray) -> np.ndarray:
+    """uint8 `(..., 3)` as uint32 `(...)`: `red << 16 | green << 8 | blue`."""
     channels = rgb.astype(np.uint32)
-    packed = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
+    return channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
+
+
+def _from_colors(packed: np.ndarray, table: ClassTable, path) -> np.ndarray:
     present, places = np.unique(packed, return_inverse=True)
-    ids = np.array([table.colors.get(int(color), -1) for color in present], np.int16)
+    ids = known_ids(present, table, "colors")
     if ids.min() < 0:
         unknown = (ids < 0)[places].reshape(packed.shape)
         colors = [f"#{color:06x}" for color in present[ids < 0]]
-        raise ValueError(
-            f"{path}: expected the colours of classes.json's `palette` and `void_colors`. "
-            f"Found: {_few(colors)} {_where(unknown)}"
+        raise FileProblem(
+            "unknown_ids",
+            path,
+            "expected the colours of classes.json's `palette` and `void_colors`. "
+            f"Found: {_few(colors)} {_where(unknown)}",
         )
     return ids.astype(np.uint8)[places].reshape(packed.shape)
 
