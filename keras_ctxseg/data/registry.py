@@ -8,8 +8,10 @@ from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.dataset import SegmentationDataset
 
 _LOADERS = {
+    "cityscapes": "keras_ctxseg.data.builders.cityscapes:load_cityscapes",
     "context_scenes": "keras_ctxseg.data.context_scenes.load:load_context_scenes",
     "folder": "keras_ctxseg.data.folder:load_folder",
+    "pascal_voc_2012": "keras_ctxseg.data.builders.pascal_voc:load_pascal_voc_2012",
 }
 
 

@@ -1,0 +1,105 @@
+"""From a TFDS builder to a `SegmentationDataset`: prepare once, then random access."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import download_manager, extractor
+
+from keras_ctxseg.data.builders.published import PublishedDataset, class_id_table
+from keras_ctxseg.data.dataset import SegmentationDataset
+from keras_ctxseg.data.records import RecordExamples
+
+_PREPARATION_ERRORS = (
+    OSError,
+    AssertionError,  # of TFDS's own builders, where files were not put in place by hand
+    tf.errors.OpError,
+    tfds.download.DownloadError,
+    download_manager.NonMatchingChecksumError,
+    extractor.ExtractError,
+)
+
+
+def load_prepared(
+    facts: PublishedDataset,
+    builder: tfds.core.DatasetBuilder,
+    ids: Mapping[int, int],
+    features: tuple[str, str, str] = ("image", "label", "name"),
+    manual_dir: str | os.PathLike | None = None,
+    rename: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+) -> SegmentationDataset:
+    """Prepare a data set if it is not prepared yet, and open it.
+
+    Args:
+        facts: what it is.
+        builder: makes the TFRecord files.
+        ids: grey value of the stored label -> class id or ignore label.
+        features: names of the builder's image, label and name features.
+        manual_dir: where archives lie that had to be downloaded by hand.
+        rename: from the name feature to the example's name.
+
+    Raises:
+        ValueError: files that are missing or cannot be downloaded or written; says how to get them.
+    """
+    if not builder.is_prepared():
+        _prepare(builder, facts, manual_dir)
+    parse = _parser(builder, features, rename)
+    parts = {
+        split: parts
+        for split, parts in facts.prepared_splits.items()
+        if all(part in builder.info.splits for part in parts)
+    }
+
+    def open_split(split: str) -> RecordExamples:
+        files = [file for part in parts[split] for file in builder.info.splits[part].filepaths]
+        return RecordExamples(files, parse, class_id_table(ids), f"{facts.name}/{split}")
+
+    return SegmentationDataset(
+        name=facts.name,
+        class_names=facts.class_names,
+        palette=facts.palette,
+        splits={
+            split: sum(builder.info.splits[part].num_examples for part in parts[split])
+            for split in parts
+        },
+        open_split=open_split,
+    )
+
+
+def folder_of(path: str | os.PathLike | None) -> str | None:
+    """A folder option with `~` resolved; None leaves the choice to TFDS."""
+    return None if path is None else os.path.expanduser(path)
+
+
+def _parser(builder, features, rename):
+    image, label, name = features
+    described = builder.info.features
+    skip = tfds.decode.SkipDecoding()
+
+    def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
+        wanted = tfds.decode.PartialDecoding(dict.fromkeys(features, True))
+        subset = wanted.extract_features(described)
+        parts: dict[str, Any] = subset.deserialize_example(
+            record, decoders={image: skip, label: skip}
+        )
+        return {"image": parts[image], "label": parts[label], "name": rename(parts[name])}
+
+    return parse
+
+
+def _prepare(builder, facts: PublishedDataset, manual_dir) -> None:
+    print(f"Preparing {facts.title} in {builder.data_path} ...", flush=True)
+    config = tfds.download.DownloadConfig(
+        manual_dir=folder_of(manual_dir), compute_stats=tfds.download.ComputeStatsMode.SKIP
+    )
+    try:
+        builder.download_and_prepare(download_config=config, file_format="tfrecord")
+    except _PREPARATION_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{facts.title} could not be prepared: {reason.rstrip('.')}. {facts.how_to_get}"
+        ) from error
+

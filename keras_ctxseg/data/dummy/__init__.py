@@ -1,0 +1,9 @@
+"""Small stand-ins for published data sets, written in their true on-disk formats.
+
+For tests, and for a dry run of a recipe whose data set is not here. Pictures and labels are random
+blocks; names of files, folders and archives, ids and colours are the real ones.
+"""
+
+from keras_ctxseg.data.dummy.write import DUMMY_DATASETS, load_dummy, write_dummy
+
+__all__ = ["DUMMY_DATASETS", "load_dummy", "write_dummy"]

@@ -1,0 +1,165 @@
+"""Random access to examples in TFRecord files, inside the TensorFlow graph.
+
+A TFRecord file has no index, so the first use of a set of files walks through them once and
+remembers, in the user's cache folder, where each record starts and how large its image is. From
+then on a record is one read at its own place; nothing goes through Python (see `decoding`).
+"""
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from keras_ctxseg.data.check_cache import cache_folder, stamp
+from keras_ctxseg.data.decoding import decode_grey, decode_rgb
+
+_FORMAT = 1  # raised when the index's content changes
+_LENGTH, _FRAME = 8, 16  # bytes: a record's length; that with the two checksums
+_BUFFER = 1 << 18
+_PNG_SIZE = 16  # where a PNG file holds its width and height
+
+# Bytes of a serialised record -> scalar strings `image` and `label` (encoded files) and `name`.
+Parser = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+
+
+class RecordExamples:
+    """Random access to TFRecord files; see `ExampleReader`.
+
+    Args:
+        files: uncompressed TFRecord files, in order.
+        parse: takes a record apart.
+        class_ids: integer `(65536,)`, the label image's grey value -> class id or ignore label; -1
+            where there is none, which losses and metrics refuse.
+        description: what is indexed, for the progress bar.
+
+    Raises:
+        ValueError: no such files, or one that is cut off.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[os.PathLike],
+        parse: Parser,
+        class_ids: np.ndarray,
+        description: str = "records",
+    ):
+        self._parse = parse
+        paths = [Path(file) for file in files]
+        numbers, starts, self.sizes = _index(paths, parse, description)
+        with tf.device("CPU"):
+            self._files = tf.constant([str(path) for path in paths])
+            self._numbers, self._starts = tf.constant(numbers), tf.constant(starts)
+            self._ids = tf.constant(class_ids, tf.int32)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def read(self, index: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `ExampleReader.read`."""
+        file = tf.gather(self._files, tf.gather(self._numbers, index))
+        parts = self._parse(_record_at(file, tf.gather(self._starts, index)))
+        label = tf.gather(self._ids, decode_grey(parts["label"]))
+        return {
+            "image": tf.ensure_shape(decode_rgb(parts["image"]), (None, None, 3)),
+            "label": tf.ensure_shape(label, (None, None)),
+            "name": parts["name"],
+        }
+
+
+def _record_at(file: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    """The record that begins at byte `start`; its checksum is checked."""
+    # `tf.data.TFRecordDataset` has no argument for the place to start; its operation has.
+    records = tf.raw_ops.TFRecordDatasetV2(
+        filenames=file[None],
+        compression_type="",
+        buffer_size=_BUFFER,
+        byte_offsets=start[None],
+    )
+    kinds: dict = {"output_types": [tf.string], "output_shapes": [[]]}
+    first = tf.raw_ops.TakeDataset(input_dataset=records, count=1, **kinds)
+    return tf.raw_ops.DatasetToSingleElement(dataset=first, **kinds)[0]
+
+
+def _index(paths: list[Path], parse: Parser, description: str):
+    """For each record: its file's number, its first byte, and its image's height and width."""
+    missing = [path for path in paths if not path.is_file()]
+    if missing or not paths:
+        raise ValueError(f"{missing[0] if missing else 'no files'}: expected a TFRecord file")
+    key = json.dumps([_FORMAT, [[str(path.resolve()), *stamp(path)] for path in paths]])
+    cached = cache_folder() / "records" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    try:
+        with np.load(cached) as content:
+            return content["numbers"], content["starts"], content["sizes"]
+    except (OSError, ValueError, KeyError):
+        pass
+    per_file = [_record_starts(path) for path in paths]
+    numbers = np.repeat(np.arange(len(paths)), [len(starts) for starts in per_file])
+    starts = np.concatenate(per_file).astype(np.int64)
+    records = tf.data.TFRecordDataset([str(path) for path in paths])
+    sizes = records.map(lambda record: _size(parse(record)["image"]), tf.data.AUTOTUNE)
+    progress = tqdm(
+        sizes.as_numpy_iterator(),
+        desc=f"Indexing {description}",
+        total=len(starts),
+        delay=1.0,
+        leave=False,
+    )
+    index = {
+        "numbers": numbers,
+        "starts": starts,
+        "sizes": np.array(list(progress), np.int64).reshape(-1, 2),
+    }
+    _save(cached, index)
+    return tuple(index.values())
+
+
+def _record_starts(path: Path) -> list[int]:
+    starts, place, end = [], 0, path.stat().st_size
+    with path.open("rb") as file:
+        while place < end:
+            file.seek(place)
+            length = file.read(_LENGTH)
+            starts.append(place)
+            if len(length) == _LENGTH:
+                place += struct.unpack("<Q", length)[0] + _FRAME
+            if len(length) < _LENGTH or place > end:
+                raise ValueError(
+                    f"{path}: expected an uncompressed TFRecord file. Found: record "
+                    f"{len(starts) - 1} reaches beyond the file's {end} bytes (cut off, compressed "
+                    "or another format)"
+                )
+    return starts
+
+
+def _size(contents: tf.Tensor) -> tf.Tensor:
+    """Height and width of an encoded JPEG or PNG file, from its header."""
+
+    def png():
+        width_height = tf.io.decode_raw(
+            tf.strings.substr(contents, _PNG_SIZE, 8), tf.int32, little_endian=False
+        )
+        return tf.reverse(tf.ensure_shape(width_height, (2,)), [0])
+
+    is_jpeg = tf.strings.substr(contents, 0, 2) == b"\xff\xd8"
+    return tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(contents)[:2], png)
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes in one step; a cache that cannot be written is none."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            temporary = file.name
+            np.savez(file, **arrays)
+        os.replace(temporary, path)
+    except OSError:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
