@@ -1,6 +1,7 @@
-"""A model's parameters, multiply-adds, latency and memory; beside a peer's if asked."""
+"""What models cost, side by side: parameters, multiply-adds, latency and memory."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -12,15 +13,6 @@ from keras_ctxseg.benchmark.multiply_adds import MultiplyAdds, count_multiply_ad
 
 
 @dataclass(frozen=True)
-class PeerBenchmark:
-    """The peer's side of a comparison."""
-
-    parameters: int
-    multiply_adds: MultiplyAdds
-    latency: Latency
-
-
-@dataclass(frozen=True)
 class ModelBenchmark:
     """What a forward pass of one image costs. `parameters` are the trainable ones."""
 
@@ -28,59 +20,53 @@ class ModelBenchmark:
     multiply_adds: MultiplyAdds
     latency: Latency
     memory: PeakMemory | None = None
-    peer: PeerBenchmark | None = None
-
-    @property
-    def peer_ratio(self) -> float | None:
-        """Median latency over the peer's."""
-        return None if self.peer is None else self.latency.median / self.peer.latency.median
 
 
-def benchmark_model(
-    model: keras.Model,
+def benchmark_models(
+    models: Mapping[str, Callable],
     input_size: tuple[int, int],
     *,
     form: Form = "frozen",
     repeats: int = 20,
     memory: bool = True,
-    peer=None,
-) -> ModelBenchmark:
-    """Measures the inference of one image.
+) -> dict[str, ModelBenchmark]:
+    """Measures the inference of one image by each of several networks.
 
-    Both networks take float32 images and give all their outputs at the image's size, in the same
-    form; the runs alternate.
+    All take float32 images and give logits at the image's size, in the same form; the timed runs
+    alternate.
 
     Args:
-        model: the Keras model; of its outputs `"logits"` alone is computed.
+        models: by name: Keras models of this package, of whose outputs `"logits"` alone is
+            computed, or other packages' networks from `peers.py`.
         input_size: height and width in pixels.
         form: see `inference_call`.
-        repeats: timed passes.
-        memory: whether to measure memory too, in another process.
-        peer: what to time beside it, from `peers.py`.
+        repeats: timed passes of each.
+        memory: whether to measure memory too, each Keras 3 model in another process.
     """
     shape = (1, *input_size, 3)
-
-    def logits(images, training=False):
-        return model(images, training=training)["logits"]
-
-    calls = {"model": inference_call(logits, shape, form)}
-    if peer is not None:
-        calls["peer"] = inference_call(peer, shape, form)
-    latencies = measure_latencies(calls, repeats)
-    measured_peer = None
-    if peer is not None:
-        measured_peer = PeerBenchmark(
-            trainable_parameters(peer), count_multiply_adds(peer, input_size), latencies["peer"]
-        )
-    return ModelBenchmark(
-        parameters=trainable_parameters(model),
-        multiply_adds=count_multiply_adds(logits, input_size),
-        latency=latencies["model"],
-        memory=measure_peak_memory(model, input_size) if memory else None,
-        peer=measured_peer,
+    functions = {name: _logits(model) for name, model in models.items()}
+    latencies = measure_latencies(
+        {name: inference_call(call, shape, form) for name, call in functions.items()}, repeats
     )
+    return {
+        name: ModelBenchmark(
+            parameters=trainable_parameters(model),
+            multiply_adds=count_multiply_adds(functions[name], input_size),
+            latency=latencies[name],
+            memory=measure_peak_memory(model, input_size)
+            if memory and isinstance(model, keras.Model)
+            else None,
+        )
+        for name, model in models.items()
+    }
 
 
 def trainable_parameters(model) -> int:
     """Number of trainable parameters of a model or layer, of Keras 3 or tf_keras."""
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
+def _logits(model: Callable) -> Callable:
+    if not isinstance(model, keras.Model):
+        return model
+    return lambda images, training=False: model(images, training=training)["logits"]

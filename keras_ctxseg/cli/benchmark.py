@@ -1,6 +1,7 @@
 """`ctxseg benchmark`: what models, layers and the input pipeline cost, measured side by side."""
 
 import argparse
+import shlex
 
 from keras_ctxseg.cli._runs import parse_size
 
@@ -30,7 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--num-classes", type=int, default=21)
     model.add_argument("--no-memory", action="store_true", help="leave out peak memory")
     model.add_argument(
-        "--peer", choices=["tf-models"], help="tf-models' DeepLabv3+ in the same run"
+        "--against",
+        action="append",
+        default=[],
+        metavar="'NAME key=value ...'",
+        help="another model measured in the same run, with options of its own; or 'tf-models': that"
+        " package's DeepLabv3+ (repeatable)",
     )
     layers = parser.add_argument_group("with --layers")
     layers.add_argument("--channels", type=int, default=2048)
@@ -50,35 +56,62 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _model(arguments: argparse.Namespace) -> None:
     import keras_ctxseg as ctx
-    from keras_ctxseg.training.config_file import parse_override
 
     size = arguments.size or (512, 512)
-    options = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in map(parse_override, arguments.overrides)
-    }
+    overrides = list(arguments.overrides)
     if arguments.output_stride:
-        options["output_stride"] = arguments.output_stride
-    model = ctx.models.build(arguments.model, arguments.num_classes, **options)
-    result = ctx.benchmark.benchmark_model(
-        model,
+        overrides.append(f"output_stride={arguments.output_stride}")
+    models = {}
+    for name, options in (
+        (arguments.model, overrides),
+        *((words[0], words[1:]) for words in map(shlex.split, arguments.against)),
+    ):
+        models[" ".join([name, *options])] = _build(name, options, size, arguments.num_classes)
+    results = ctx.benchmark.benchmark_models(
+        models,
         size,
         form=arguments.form,
         repeats=arguments.repeats,
         memory=not arguments.no_memory,
-        peer=_peer(arguments, size, options),
     )
-    print(f"{arguments.model}, {size[0]}x{size[1]}, {arguments.num_classes} classes, batch 1")
-    print(f"parameters     {result.parameters:,}")
-    print(f"multiply-adds  {result.multiply_adds}")
-    print(f"latency        {result.latency}")
-    if result.memory is not None:
-        print(f"peak memory    {result.memory}")
-    if result.peer is not None:
-        print(f"peer           tf-models DeepLabv3+, {result.peer.parameters:,} parameters, "
-              f"{result.peer.multiply_adds}")  # fmt: skip
-        print(f"peer latency   {result.peer.latency}")
-        print(f"ratio          {result.peer_ratio:.3f} of the peer's median")
+    print(f"{size[0]}x{size[1]}, {arguments.num_classes} classes, batch 1, {_machine()}")
+    first = next(iter(results.values()))
+    for name, result in results.items():
+        print(f"\n{name}")
+        print(f"  parameters     {result.parameters:,}")
+        print(f"  multiply-adds  {result.multiply_adds}")
+        print(f"  latency        {result.latency}")
+        if result.memory is not None:
+            print(f"  peak memory    {result.memory}")
+        if result is not first:
+            ratio = first.latency.median / result.latency.median
+            print(f"  ratio          {arguments.model} takes {ratio:.3f} of its median")
+
+
+def _build(name: str, overrides: list[str], size: tuple[int, int], num_classes: int):
+    import keras_ctxseg as ctx
+    from keras_ctxseg.training.config_file import parse_override
+
+    options = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in map(parse_override, overrides)
+    }
+    if name == "tf-models":
+        known = ("depth", "output_stride", "stem")
+        for key in options:
+            if key not in known:
+                raise ValueError(f"`--against tf-models`: expected options among {known}. "
+                                 f"Received: {key!r}")  # fmt: skip
+        return ctx.benchmark.tf_models_deeplabv3plus(size, num_classes, **options)
+    return ctx.models.build(name, num_classes, **options)
+
+
+def _machine() -> str:
+    import os
+
+    import tensorflow as tf
+
+    return f"TensorFlow {tf.__version__}, {os.cpu_count()} cores"
 
 
 def _layers(arguments: argparse.Namespace) -> None:
@@ -117,14 +150,3 @@ def _pipeline(arguments: argparse.Namespace) -> None:
     print(f"pipeline alone  {result.pipeline:8.1f} images/s")
     print(f"training        {result.training:8.1f} images/s")
     print(f"ratio           {result.ratio:8.2f}")
-
-
-def _peer(arguments: argparse.Namespace, size: tuple[int, int], options: dict):
-    if arguments.peer is None:
-        return None
-    import keras_ctxseg as ctx
-
-    stride = arguments.output_stride or 16
-    return ctx.benchmark.tf_models_deeplabv3plus(
-        size, arguments.num_classes, output_stride=stride, stem=options.get("stem", "7x7")
-    )

@@ -6,7 +6,7 @@ import pytest
 
 from keras_ctxseg.benchmark import (
     Latency,
-    benchmark_model,
+    benchmark_models,
     compare_atrous_layers,
     inference_call,
     measure_latencies,
@@ -54,10 +54,9 @@ def test_both_forms_compute_the_model(wide, form):
 
 
 def test_model_figures_with_memory(wide):
-    result = benchmark_model(wide, (700, 700), repeats=2)
+    result = benchmark_models({"wide": wide}, (700, 700), repeats=2)["wide"]
     assert result.parameters == 4 * 64 + 65 * 2
     assert result.multiply_adds.total == 700 * 700 * 64 * (3 + 2)
-    assert result.peer_ratio is None
     # The wide map takes 120 MiB; TensorFlow may hold it twice, and its buffers come on top.
     assert 115 < result.memory.beyond_baseline / 2**20 < 500
     assert result.memory.baseline / 2**20 > 100

@@ -157,3 +157,22 @@ def test_sizes():
     assert parse_size("360x480") == (360, 480)
     with pytest.raises(Exception, match="expected HEIGHTxWIDTH, as in 360x480. Received: '360'"):
         parse_size("360")
+
+
+def test_two_models_are_measured_side_by_side(capsys):
+    options = ["--size", "33x33", "--repeats", "1", "--no-memory", "--num-classes", "3"]
+    first_options, second_options = ["width=0.35", "filters=8"], ["width=0.35", "filters=16"]
+    against = " ".join(["fcn_mobilenet_v2", *second_options])
+    command = ["benchmark", "--model", "fcn_mobilenet_v2", *options, *first_options]
+    assert main([*command, "--against", against]) == 0
+    first, second = capsys.readouterr().out.split("\n\n")[1:]
+    for text, filters in ((first, 8), (second, 16)):
+        assert f"parameters     {_trainable(filters):,}" in text
+    assert "ratio" not in first and "of its median" in second
+
+
+def _trainable(filters: int) -> int:
+    import keras_ctxseg as ctx
+
+    model = ctx.models.build("fcn_mobilenet_v2", 3, width=0.35, filters=filters)
+    return sum(weight.value.shape.num_elements() for weight in model.trainable_weights)
