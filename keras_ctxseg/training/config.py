@@ -114,6 +114,10 @@ class TrainingConfig:
         overlay_images: validation images drawn in TensorBoard.
         jit_compile: XLA; far slower on CPU.
         steps_per_execution: steps per call into the graph.
+        save_every_steps, save_every_minutes: also save inside an epoch, so often, and before each
+            validation; null saves at the end of each epoch only.
+        keep_checkpoints: how many states to go on from are kept, the newest included; one that
+            turns out damaged is passed over for the one before it.
     """
 
     batch_size: int = 8
@@ -141,13 +145,16 @@ class TrainingConfig:
     overlay_images: int = 4
     jit_compile: bool = False
     steps_per_execution: int = 1
+    save_every_steps: int | None = None
+    save_every_minutes: float | None = None
+    keep_checkpoints: int = 2
 
     def __post_init__(self):
         for name in ("batch_size", "epochs", "steps", "steps_per_epoch", "validate_every",
-                     "steps_per_execution"):  # fmt: skip
+                     "steps_per_execution", "save_every_steps", "keep_checkpoints"):  # fmt: skip
             value = getattr(self, name)
             _require(value is None or value >= 1, f"training.{name}", "at least 1", value)
-        for name in ("learning_rate", "poly_power", "clip_norm"):
+        for name in ("learning_rate", "poly_power", "clip_norm", "save_every_minutes"):
             value = getattr(self, name)
             _require(value is None or value > 0, f"training.{name}", "a number above 0", value)
         for name in ("weight_decay", "head_lr_multiplier", "auxiliary_weight", "presence_weight",
