@@ -1,4 +1,4 @@
-"""`ctxseg predict RUN IMAGE ... --output DIR`."""
+"""`ctxseg predict RUN IMAGE|VIDEO ... --output DIR`."""
 
 import argparse
 import sys
@@ -6,30 +6,52 @@ from pathlib import Path
 
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run
 
-SUMMARY = "label images: palette PNGs and overlays"
+SUMMARY = "label images and videos: label maps, overlays, videos in the classes' colours"
+FORMATS = ("palette", "ids", "cityscapes", "ade20k")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or quoted globs")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="files, folders or quoted globs; video files"
+    )
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="where to write")
     parser.add_argument(
         "--data", metavar="CONFIG", help="recipe of a checkpoint outside a run's folder"
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="palette",
+        help="of the label maps; the last two as those benchmarks' servers take them",
+    )
+    parser.add_argument(
+        "--overlay", action="store_true", help="in videos, lay the colours over the frames"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     opened = open_run(arguments.run, data=arguments.data)
-    result = predict(opened, arguments.images, arguments.output)
-    for _, message in result.failures:
+    failures = predict(
+        opened, arguments.images, arguments.output, arguments.format, arguments.overlay
+    )
+    for message in failures:
         print(f"ctxseg: skipped: {message}", file=sys.stderr)
-    return 1 if result.failures else 0
+    return 1 if failures else 0
 
 
-def predict(opened: OpenedRun, images: list[str], output: Path):
-    """Writes label maps and overlays of all images, and says where."""
+def predict(
+    opened: OpenedRun,
+    images: list[str],
+    output: Path,
+    format: str = "palette",
+    overlay: bool = False,
+) -> list[str]:
+    """Writes label maps, overlays and videos, says where, and returns what went wrong."""
     import keras_ctxseg as ctx
     from keras_ctxseg.data.class_file import read_class_file
+    from keras_ctxseg.evaluation.image_paths import find_files, output_names
+    from keras_ctxseg.evaluation.video_file import is_video
     from keras_ctxseg.training.assembly import load_dataset
     from keras_ctxseg.training.checkpoint import load_checkpoint
     from keras_ctxseg.training.run_directory import RunDirectory
@@ -37,15 +59,42 @@ def predict(opened: OpenedRun, images: list[str], output: Path):
     # The run knows its classes: the data set may be on another machine.
     class_file = RunDirectory(opened.folder).classes
     table = read_class_file(class_file) if class_file.is_file() else load_dataset(opened.config)
-    result = ctx.evaluation.predict(
-        load_checkpoint(opened.checkpoint, len(table.class_names)),
-        images,
-        output,
-        table.palette,
-        table.class_names,
-        image_scale=opened.config.data.image_scale,
-        progress=sys.stdout.isatty(),
-    )
-    print(f"Labels     {output / 'labels'}, {len(result.images)} images")
-    print(f"Overlays   {output / 'overlays'}")
-    return result
+    model = load_checkpoint(opened.checkpoint, len(table.class_names))
+    scale, show = opened.config.data.image_scale, sys.stdout.isatty()
+    videos = find_files(path for path in images if is_video(path))
+    stills = [path for path in images if not is_video(path)]
+    failures = []
+    if stills:
+        result = ctx.evaluation.predict(
+            model,
+            stills,
+            output,
+            table.palette,
+            table.class_names,
+            image_scale=scale,
+            progress=show,
+            format=format,
+        )
+        failures += [message for _, message in result.failures]
+        print(f"Labels     {output / 'labels'}, {len(result.images)} images")
+        print(f"Overlays   {output / 'overlays'}")
+    for path, name in zip(videos, output_names(videos), strict=True):
+        try:
+            video = ctx.evaluation.predict_video(
+                model,
+                path,
+                output / "videos" / f"{name}.mp4",
+                table.palette,
+                table.class_names,
+                image_scale=scale,
+                opacity=0.5 if overlay else 1.0,
+                progress=show,
+            )
+        except ValueError as error:
+            failures.append(str(error))
+            continue
+        print(
+            f"Video      {video.output}, {video.frames} frames of {video.height}x{video.width}, "
+            f"{video.frames_per_second:.1f} frames/s"
+        )
+    return failures

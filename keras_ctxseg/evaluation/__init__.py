@@ -11,21 +11,28 @@ ctx.evaluation.write_report(result, samples, "report.html", dataset.palette)
 """
 
 from keras_ctxseg.evaluation.evaluator import Evaluator
+from keras_ctxseg.evaluation.label_files import LabelFormat, label_format
 from keras_ctxseg.evaluation.prediction import PredictedImage, PredictionResult, predict
 from keras_ctxseg.evaluation.report import write_report
 from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
 from keras_ctxseg.evaluation.samples import ReportSample, report_samples
 from keras_ctxseg.evaluation.side_by_side import draw_side_by_side
+from keras_ctxseg.evaluation.video import PredictedVideo, label_video, predict_video
 
 __all__ = [
     "EvaluationResult",
     "Evaluator",
     "ImageScore",
+    "LabelFormat",
     "PredictedImage",
+    "PredictedVideo",
     "PredictionResult",
     "ReportSample",
     "draw_side_by_side",
+    "label_format",
+    "label_video",
     "predict",
+    "predict_video",
     "report_samples",
     "write_report",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from keras_ctxseg._naming import nearest
@@ -49,12 +49,22 @@ def find_images(paths: Paths, leave_out: Path | None = None) -> list[Path]:
     return sorted(found)
 
 
+def find_files(paths: Iterable[str | os.PathLike]) -> list[Path]:
+    """Files and globs as files, sorted, each once; what is not there is kept as it was given."""
+    found: set[Path] = set()
+    for path in map(str, paths):
+        found.update(map(Path, glob.glob(path, recursive=True) or [path]))
+    return sorted(found)
+
+
 def output_names(files: Sequence[Path]) -> list[Path]:
     """A relative path without suffix for each file, all different.
 
     Folders below the deepest folder that holds all files are kept. Files that differ in their
     suffix only keep it in the name.
     """
+    if not files:
+        return []
     parents = [file.absolute().parent for file in files]
     root = Path(os.path.commonpath(parents))
     places = [file.absolute().relative_to(root) for file in files]

@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from keras_ctxseg.data.images import is_turned, open_image, read_image
-from keras_ctxseg.data.palettes import overlay, save_palette_png
+from keras_ctxseg.data.palettes import overlay
 from keras_ctxseg.data.resampling import scale_image
 from keras_ctxseg.evaluation.evaluator import Evaluator
 from keras_ctxseg.evaluation.image_paths import Paths, find_images, output_names
+from keras_ctxseg.evaluation.label_files import label_format
 from keras_ctxseg.evaluation.progress import track
 
 
@@ -27,7 +28,7 @@ class PredictedImage:
 
     Attributes:
         path: the image file.
-        labels: PNG of class ids in the classes' colours, of the image's own size.
+        labels: PNG of class ids, of the image's own size.
         overlay: JPEG of the colours laid over the image, of the image's own size.
         height: in pixels.
         width: in pixels.
@@ -64,6 +65,7 @@ def predict(
     image_scale: float = 1.0,
     opacity: float = 0.5,
     progress: bool = False,
+    format: str = "palette",
 ) -> PredictionResult:
     """Writes `labels/<name>.png` and `overlays/<name>.jpg` for each image, and `predictions.json`.
 
@@ -82,9 +84,11 @@ def predict(
             written has the image's own size.
         opacity: of the colours in the overlay; 0 shows the image only.
         progress: draw a progress bar in the terminal.
+        format: of the label maps: "palette", "ids", "cityscapes" or "ade20k"; see `label_format`.
 
     Raises:
-        ValueError: no image is found, or palette, names and model disagree on the classes.
+        ValueError: no image is found, palette, names and model disagree on the classes, or classes
+            or an image's name do not fit the format.
     """
     palette = np.asarray(palette, np.uint8)
     if palette.shape != (len(class_names), 3):
@@ -93,22 +97,24 @@ def predict(
             f"Received: shape {palette.shape}"
         )
     evaluator = Evaluator(model, len(class_names), class_names=class_names)
+    written = label_format(format, class_names, palette)
     output_dir = Path(output_dir)
     files = find_images(paths, leave_out=output_dir)
     done: list[PredictedImage] = []
     failures: list[tuple[Path, str]] = []
-    pairs = list(zip(files, output_names(files), strict=True))
-    for file, name in track(pairs, "Predicting", len(pairs), progress):
+    names = [(name, written.file_name(name)) for name in output_names(files)]
+    pairs = list(zip(files, names, strict=True))
+    for file, (name, label_name) in track(pairs, "Predicting", len(pairs), progress):
         try:
             image, labels = _label_file(evaluator, file, image_scale)
         except ValueError as error:
             failures.append((file, str(error)))
             continue
-        png = output_dir / "labels" / f"{name}.png"
+        png = output_dir / "labels" / label_name
         jpeg = output_dir / "overlays" / f"{name}.jpg"
         for path in (png, jpeg):
             path.parent.mkdir(parents=True, exist_ok=True)
-        save_palette_png(png, labels, palette)
+        written.save(png, labels)
         Image.fromarray(overlay(image, labels, palette, opacity)).save(
             jpeg,
             quality=92,

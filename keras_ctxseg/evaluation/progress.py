@@ -8,7 +8,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def track(items: Iterable[Item], what: str, total: int | None, show: bool) -> Iterator[Item]:
+def track(
+    items: Iterable[Item], what: str, total: int | None, show: bool, unit: str | None = None
+) -> Iterator[Item]:
     """Yields `items`, with a bar in the terminal if `show`.
 
     Args:
@@ -16,6 +18,7 @@ def track(items: Iterable[Item], what: str, total: int | None, show: bool) -> It
         what: the word in front of the bar.
         total: how many there are; None or a negative number where nobody knows.
         show: whether to draw anything.
+        unit: of the throughput beside the bar, as in "frames/s"; None shows none.
     """
     if not show:
         yield from items
@@ -24,15 +27,22 @@ def track(items: Iterable[Item], what: str, total: int | None, show: bool) -> It
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
         TextColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Throughput(ProgressColumn):
+        def render(self, task):
+            return Text(f"{task.finished_speed or task.speed or 0:.1f} {unit}")
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        *([Throughput()] if unit else []),
     )
     with Progress(*columns) as bar:
         known = total if total is not None and total >= 0 else None
