@@ -12,9 +12,9 @@ from keras_ctxseg.evaluation import label_format, predict
 from keras_ctxseg.evaluation.label_files import FORMATS
 
 # helpers/labels.py of cityscapesscripts: name, id, trainId of the classes that are scored.
-CITYSCAPES = """road 7 0,sidewalk 8 1,building 11 2,wall 12 3,fence 13 4,pole 17 5,traffic light 19 6,
-traffic sign 20 7,vegetation 21 8,terrain 22 9,sky 23 10,person 24 11,rider 25 12,car 26 13,
-truck 27 14,bus 28 15,train 31 16,motorcycle 32 17,bicycle 33 18"""
+CITYSCAPES = """road 7 0,sidewalk 8 1,building 11 2,wall 12 3,fence 13 4,pole 17 5,
+traffic light 19 6,traffic sign 20 7,vegetation 21 8,terrain 22 9,sky 23 10,person 24 11,
+rider 25 12,car 26 13,truck 27 14,bus 28 15,train 31 16,motorcycle 32 17,bicycle 33 18"""
 ROWS = [row.strip().rsplit(" ", 2) for row in CITYSCAPES.split(",")]
 NAMES = [name for name, _, _ in ROWS]
 LABEL_IDS = np.array([int(label) for _, label, _ in ROWS])
