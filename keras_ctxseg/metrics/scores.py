@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from keras_ctxseg.metrics.class_counts import (
+    ClassCounts,
+    class_accuracy,
+    class_iou,
+    summary_scores,
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,8 @@ class SegmentationScores:
         present: (classes,) bool, whether the labels or the predictions show the class. The other
             classes are absent and left out of the means; a class that is predicted but never a
             label is present, with IoU 0.
+        mean_iou_policies: the mean IoU by other conventions, see `mean_iou_policies`.
+        ade20k_score: mean of the pixel accuracy and the mean IoU with absent classes as 0.
     """
 
     mean_iou: float
@@ -31,13 +41,16 @@ class SegmentationScores:
     per_class_accuracy: np.ndarray
     frequency_weighted_iou: float
     present: np.ndarray
+    mean_iou_policies: Mapping[str, float]
+    ade20k_score: float
 
 
-def scores_from_confusion(matrix: np.ndarray) -> SegmentationScores:
+def scores_from_confusion(matrix: np.ndarray, background: int | None = None) -> SegmentationScores:
     """Scores from counts of pixels by label (row) and prediction (column).
 
     Args:
         matrix: (classes, classes), non-negative counts.
+        background: id of a background class, for `mean_iou_policies`; None where there is none.
 
     Raises:
         ValueError: where the matrix is not square or holds a negative count.
@@ -56,26 +69,14 @@ def scores_from_confusion(matrix: np.ndarray) -> SegmentationScores:
         raise ValueError(f"`matrix` must be (classes, classes). Received: shape {matrix.shape}")
     if (matrix < 0).any():
         raise ValueError("`matrix` must hold counts of at least 0. Received a negative entry.")
-    hits = np.diag(matrix)
-    labelled = matrix.sum(axis=1)
-    union = labelled + matrix.sum(axis=0) - hits
-    total = labelled.sum()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        per_class_iou = hits / union
-        per_class_accuracy = hits / labelled
-        pixel_accuracy = float(hits.sum() / total)
-        weighted_iou = float(np.nansum(labelled * per_class_iou) / total)
+    counts = ClassCounts.of(matrix, background)
+    scores = {name: float(value) for name, value in summary_scores(counts).items()}
+    per_class_iou = class_iou(counts)
+    policies = {name.partition(".")[2]: scores.pop(name) for name in tuple(scores) if "." in name}
     return SegmentationScores(
-        mean_iou=_mean_of_known(per_class_iou),
         per_class_iou=per_class_iou,
-        pixel_accuracy=pixel_accuracy,
-        mean_accuracy=_mean_of_known(per_class_accuracy),
-        per_class_accuracy=per_class_accuracy,
-        frequency_weighted_iou=weighted_iou,
-        present=union > 0,
+        per_class_accuracy=class_accuracy(counts),
+        present=~np.isnan(per_class_iou),
+        mean_iou_policies=policies,
+        **scores,
     )
-
-
-def _mean_of_known(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
