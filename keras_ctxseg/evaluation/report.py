@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ctxseg._page import render_page
 from keras_ctxseg.evaluation.report_figures import (
     class_rows,
     common_confusions,
@@ -50,24 +51,15 @@ def write_report(
     Raises:
         ValueError: where the palette has no colour for each class.
     """
-    import jinja2
-
     palette = np.asarray(palette, np.uint8)
     if palette.shape != (len(result.class_names), 3):
         raise ValueError(
             f"`palette` must be ({len(result.class_names)}, 3), a colour for each class. "
             f"Received: shape {palette.shape}"
         )
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = _percent
-    source = importlib.resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     now = datetime.datetime.now().astimezone()
-    html = environment.from_string(source).render(
+    html = render_page(
+        importlib.resources.files(__package__).joinpath(TEMPLATE),
         title=title,
         result=result,
         scores=result.scores,
@@ -98,7 +90,3 @@ def _with_pictures(
         }
         for sample in samples
     ]
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None or np.isnan(value) else f"{100.0 * value:.{digits}f}"
