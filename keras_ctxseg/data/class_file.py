@@ -23,6 +23,7 @@ import numpy as np
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.palettes import IGNORE_LABEL, default_palette
+from keras_ctxseg.data.problems import FileError
 
 _KEYS = ("classes", "void", "ignore_label", "label_map", "palette", "void_colors")
 _RAW_IDS = 1 << 16
@@ -58,25 +59,23 @@ class ClassTable:
         """The raw ids that a mask may hold, as text for error messages."""
         ids = np.flatnonzero(self.class_ids >= 0)
         void = ids[self.class_ids[ids] == IGNORE_LABEL]
-        return f"{_ranges(np.setdiff1d(ids, void))} (classes) or {_ranges(void)} (void)"
+        return f"{id_ranges(np.setdiff1d(ids, void))} (classes) or {id_ranges(void)} (void)"
 
 
 def read_class_file(path: str | os.PathLike) -> ClassTable:
     """Read and check a `classes.json`; its schema is this module's docstring.
 
     Raises:
-        ValueError: no such file, no JSON, or a key with a wrong value; names file and key.
+        FileError: no such file, no JSON, or a key with a wrong value; names file and key.
     """
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
     except FileNotFoundError:
-        raise ValueError(
-            f'{path}: expected a file with the classes\' names, {{"classes": ["sky", ...], '
-            f'"void": 255}}. Found: no such file'
-        ) from None
+        text = 'expected a file with the classes\' names, {"classes": ["sky", ...], "void": 255}. '
+        raise FileError("class_file", path, f"{text}Found: no such file") from None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: expected JSON. Found: {error}") from error
+        raise FileError("class_file", path, f"expected JSON. Found: {error}") from error
     return _ClassFile(path, content).table()
 
 
@@ -104,7 +103,8 @@ class _ClassFile:
     def require(self, condition, key, expected, found):
         if not condition:
             where = f"`{key}`: " if key else ""
-            raise ValueError(f"{self.path}: {where}expected {expected}. Found: {found!r}")
+            text = f"{where}expected {expected}. Found: {found!r}"
+            raise FileError("class_file", self.path, text)
 
     def table(self) -> ClassTable:
         void_colors = self.colors("void_colors", self.content.get("void_colors", []))
@@ -189,8 +189,8 @@ def pack_rgb(color) -> int:
     return int(red) << 16 | int(green) << 8 | int(blue)
 
 
-def _ranges(ids: np.ndarray) -> str:
-    """`0 ... 10, 255` for the ids 0 to 10 and 255."""
+def id_ranges(ids: np.ndarray) -> str:
+    """`0 ... 10, 255` for the sorted ids 0 to 10 and 255."""
     if not len(ids):
         return "none"
     runs = np.split(ids, np.flatnonzero(np.diff(ids) > 1) + 1)

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg.data.class_file import ClassTable, read_class_file
+from keras_ctxseg.data.class_file import ClassTable
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.decoding import decode_grey, decode_rgb, grey_header
-from keras_ctxseg.data.folder_checks import check_examples
+from keras_ctxseg.data.folder_checks import (
+    check_examples,
+    check_mask_format,
+    read_folder_classes,
+)
 from keras_ctxseg.data.folder_layout import ExamplePaths, find_splits
-from keras_ctxseg.data.masks import MASK_FORMATS
 
 
 def load_folder(
@@ -38,18 +41,10 @@ def load_folder(
     Raises:
         ValueError: whatever is wrong with the files, by name.
     """
-    if mask_format not in MASK_FORMATS:
-        raise ValueError(
-            f"`mask_format`: expected one of {', '.join(MASK_FORMATS)}. Received: {mask_format!r}"
-        )
+    check_mask_format(mask_format)
     root = Path(path).expanduser()
     splits = find_splits(root)
-    class_file = Path(classes).expanduser() if classes else root / "classes.json"
-    table = read_class_file(class_file)
-    if mask_format == "colors" and not table.colors:
-        raise ValueError(
-            f"{class_file}: mask_format='colors' needs the key `palette`. Found: no such key"
-        )
+    table = read_folder_classes(root, classes, mask_format)
     sizes = check_examples(root, splits, table, mask_format)
     return SegmentationDataset(
         name=root.resolve().name,

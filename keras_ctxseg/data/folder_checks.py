@@ -11,13 +11,42 @@ from tqdm import tqdm
 
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
 from keras_ctxseg.data.check_cache import CheckCache, stamp
-from keras_ctxseg.data.class_file import ClassTable
+from keras_ctxseg.data.class_file import ClassTable, read_class_file
 from keras_ctxseg.data.folder_layout import ExamplePaths
 from keras_ctxseg.data.images import decode, ends_properly, is_turned, open_image
-from keras_ctxseg.data.masks import read_mask
-from keras_ctxseg.data.problems import FileProblem
+from keras_ctxseg.data.masks import MASK_FORMATS, read_mask
+from keras_ctxseg.data.problems import FileError
 
 _SHOWN = 5
+
+
+def check_mask_format(mask_format: str) -> None:
+    """Raises `ValueError` for an unknown name."""
+    if mask_format not in MASK_FORMATS:
+        raise ValueError(
+            f"`mask_format`: expected one of {', '.join(MASK_FORMATS)}. Received: {mask_format!r}"
+        )
+
+
+def read_folder_classes(
+    root: Path, classes: str | os.PathLike | None, mask_format: str
+) -> ClassTable:
+    """The classes of a folder, checked against how its masks are written.
+
+    Args:
+        root: the data set's folder.
+        classes: the class file; `<root>/classes.json` if not given.
+        mask_format: one of `MASK_FORMATS`.
+
+    Raises:
+        FileError: a class file that is missing, wrong, or lacks the colours it needs.
+    """
+    class_file = Path(classes).expanduser() if classes else root / "classes.json"
+    table = read_class_file(class_file)
+    if mask_format == "colors" and not table.colors:
+        text = "mask_format='colors' needs the key `palette`. Found: no such key"
+        raise FileError("class_file", class_file, text)
+    return table
 
 
 def check_examples(
@@ -85,7 +114,7 @@ def check_example(
         Height, width, and whether the image's EXIF data asks to turn it.
 
     Raises:
-        FileProblem: naming the file, what was expected and what was found.
+        FileError: naming the file, what was expected and what was found.
     """
     with open_image(example.image) as image:
         if not ends_properly(example.image, image.format):
@@ -98,9 +127,9 @@ def check_example(
 
 
 def check_image_size(example: ExamplePaths, image: Image.Image) -> None:
-    """Raises `FileProblem` where an opened image is too small for the networks."""
+    """Raises `FileError` where an opened image is too small for the networks."""
     if min(image.size) < MIN_SIZE:
-        raise FileProblem(
+        raise FileError(
             "too_small",
             example.image,
             f"expected at least {MIN_SIZE} pixels a side. Found: {image.height}x{image.width} "
@@ -109,11 +138,11 @@ def check_image_size(example: ExamplePaths, image: Image.Image) -> None:
 
 
 def check_mask_size(example: ExamplePaths, image: Image.Image) -> None:
-    """Raises `FileProblem` where the mask is of another size than its opened image."""
+    """Raises `FileError` where the mask is of another size than its opened image."""
     with open_image(example.mask) as mask:
         if mask.size != image.size:
             hint = " The image's EXIF orientation is not applied." if is_turned(image) else ""
-            raise FileProblem(
+            raise FileError(
                 "size_mismatch",
                 example.mask,
                 f"expected the size of its image {example.image.name}, "

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from keras_ctxseg.data.images import SUFFIXES
-from keras_ctxseg.data.problems import FileProblem
+from keras_ctxseg.data.problems import FileError
 
 _COUNTED = {"missing_mask": "images without a mask", "missing_image": "masks without an image"}
 _ASIDE = ("thumbs.db", "desktop.ini")
@@ -30,7 +30,7 @@ class FolderLayout:
     """
 
     splits: dict[str, list[ExamplePaths]]
-    problems: list[FileProblem]
+    problems: list[FileError]
     skipped: list[Path]
 
 
@@ -38,7 +38,7 @@ def find_splits(root: Path) -> dict[str, list[ExamplePaths]]:
     """The examples of each split, sorted by name.
 
     Raises:
-        FileProblem: no such folder, no split in it, an empty one, an image without a mask or a
+        FileError: no such folder, no split in it, an empty one, an image without a mask or a
             mask without an image.
     """
     layout = scan_folder(root)
@@ -52,7 +52,7 @@ def find_splits(root: Path) -> dict[str, list[ExamplePaths]]:
     ]
     if first.code in _COUNTED and len(alike) > 1:
         count = f" ({len(alike)} {_COUNTED[first.code]} in all)"
-        raise FileProblem(first.code, first.path, first.text + count)
+        raise FileError(first.code, first.path, first.text + count)
     raise first
 
 
@@ -61,7 +61,7 @@ def scan_folder(root: Path) -> FolderLayout:
     layout = FolderLayout({}, [], [])
     if not root.is_dir():
         found = "a file" if root.exists() else "none"
-        layout.problems.append(FileProblem("layout", root, f"expected a folder. Found: {found}"))
+        layout.problems.append(FileError("layout", root, f"expected a folder. Found: {found}"))
         return layout
     folders = sorted(folder for folder in root.iterdir() if (folder / "images").is_dir())
     if not folders:
@@ -70,7 +70,7 @@ def scan_folder(root: Path) -> FolderLayout:
             "expected splits, each with images and labels (train/images, train/labels, "
             f"val/images, ...). Found: {inside}"
         )
-        layout.problems.append(FileProblem("layout", root, text))
+        layout.problems.append(FileError("layout", root, text))
     for folder in folders:
         layout.splits[folder.name] = _pair(folder, layout)
     return layout
@@ -87,7 +87,7 @@ def _pair(split: Path, layout: FolderLayout) -> list[ExamplePaths]:
         else:
             code, path = "missing_image", masks[stem]
             text = f"expected an image {split / 'images' / stem}.jpg or .png. Found: none"
-        layout.problems.append(FileProblem(code, path, text))
+        layout.problems.append(FileError(code, path, text))
     return [
         ExamplePaths(stem, images[stem], masks[stem]) for stem in sorted(images) if stem in masks
     ]
@@ -96,7 +96,7 @@ def _pair(split: Path, layout: FolderLayout) -> list[ExamplePaths]:
 def _by_stem(folder: Path, layout: FolderLayout) -> dict[str, Path]:
     if not folder.is_dir():
         text = "expected a folder of masks beside images/. Found: none"
-        layout.problems.append(FileProblem("layout", folder, text))
+        layout.problems.append(FileError("layout", folder, text))
         return {}
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
@@ -107,10 +107,10 @@ def _by_stem(folder: Path, layout: FolderLayout) -> dict[str, Path]:
             continue
         if file.stem in files:
             text = f"expected one file for each name. Found: {files[file.stem].name} as well"
-            layout.problems.append(FileProblem("same_name", file, text))
+            layout.problems.append(FileError("same_name", file, text))
         else:
             files[file.stem] = file
     if not files:
         text = f"expected files ending in {', '.join(SUFFIXES)}. Found: none"
-        layout.problems.append(FileProblem("layout", folder, text))
+        layout.problems.append(FileError("layout", folder, text))
     return files

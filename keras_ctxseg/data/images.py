@@ -9,7 +9,7 @@ import os
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from keras_ctxseg.data.problems import FileProblem
+from keras_ctxseg.data.problems import FileError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -17,23 +17,23 @@ _EXIF_ORIENTATION = 0x0112
 
 
 def open_image(path: str | os.PathLike) -> Image.Image:
-    """Open a file and read its header only. Raises `FileProblem`."""
+    """Open a file and read its header only. Raises `FileError`."""
     expected = "expected a readable JPEG or PNG image"
     try:
         if os.path.getsize(path) == 0:
-            raise FileProblem("unreadable", path, f"{expected}. Found: an empty file (0 bytes)")
+            raise FileError("unreadable", path, f"{expected}. Found: an empty file (0 bytes)")
         return Image.open(path, formats=("JPEG", "PNG"))
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         found = error or type(error).__name__
-        raise FileProblem("unreadable", path, f"{expected}. Found: {found}") from error
+        raise FileError("unreadable", path, f"{expected}. Found: {found}") from error
 
 
 def decode(image: Image.Image, path: str | os.PathLike) -> None:
-    """Read all pixels of an opened image. Raises `FileProblem`."""
+    """Read all pixels of an opened image. Raises `FileError`."""
     try:
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
-        raise FileProblem(
+        raise FileError(
             "truncated",
             path,
             f"expected a complete image of {image.height}x{image.width} (height x width). "

@@ -7,7 +7,7 @@ from PIL import Image
 
 from keras_ctxseg.data.class_file import ClassTable
 from keras_ctxseg.data.images import decode, open_image
-from keras_ctxseg.data.problems import FileProblem
+from keras_ctxseg.data.problems import FileError
 
 MASK_FORMATS = ("ids", "palette", "colors")
 
@@ -15,7 +15,7 @@ _GREY_MODES = ("1", "L", "I", "I;16", "I;16B")
 
 
 def check_mask_mode(image: Image.Image, path: str | os.PathLike, mask_format: str) -> None:
-    """Raises `FileProblem` where an opened mask is not written as `mask_format` says."""
+    """Raises `FileError` where an opened mask is not written as `mask_format` says."""
     mode = image.mode
     if mask_format == "ids" and mode not in _GREY_MODES:
         kind = "a palette image" if mode == "P" else f"an image with channels {mode}"
@@ -25,16 +25,16 @@ def check_mask_mode(image: Image.Image, path: str | os.PathLike, mask_format: st
             else 'mask_format="colors" reads colours, by the palette of classes.json'
         )
         text = f"expected a single-channel mask of class ids. Found: {kind}. ({option}.)"
-        raise FileProblem("mask_format", path, text)
+        raise FileError("mask_format", path, text)
     if mask_format == "palette" and mode != "P":
-        raise FileProblem(
+        raise FileError(
             "mask_format",
             path,
             "expected a palette mask (mask_format='palette'). Found: an image of mode "
             f"{mode}. (mask_format='ids' reads single-channel ids, 'colors' reads colours.)",
         )
     if mask_format == "colors" and mode not in ("RGB", "RGBA", "P"):
-        raise FileProblem(
+        raise FileError(
             "mask_format",
             path,
             "expected a mask in colours (mask_format='colors'). Found: an image of mode "
@@ -52,7 +52,7 @@ def read_mask(path: str | os.PathLike, table: ClassTable, mask_format: str = "id
             `"colors"`: colours are looked up in the class file's palette.
 
     Raises:
-        FileProblem: an unreadable file, one in another format, or ids (colours) that the class file
+        FileError: an unreadable file, one in another format, or ids (colours) that the class file
             does not name; says which, how many pixels, and where the first one is.
     """
     return class_ids(read_raw_mask(path, mask_format), table, path, mask_format)
@@ -65,7 +65,7 @@ def read_raw_mask(path: str | os.PathLike, mask_format: str = "ids") -> np.ndarr
         `(height, width)`: uint16 or int64 raw ids, or uint32 packed RGB for `"colors"`.
 
     Raises:
-        FileProblem: an unreadable file, or one in another format.
+        FileError: an unreadable file, or one in another format.
     """
     with open_image(path) as image:
         check_mask_mode(image, path, mask_format)
@@ -85,7 +85,7 @@ def class_ids(
     """What `read_raw_mask` gave, as uint8 class ids and `IGNORE_LABEL`, in the same shape.
 
     Raises:
-        FileProblem: ids (colours) that the class file does not name.
+        FileError: ids (colours) that the class file does not name.
     """
     if mask_format == "colors":
         return _from_colors(raw, table, path)
@@ -96,7 +96,7 @@ def class_ids(
         if is_jpeg(path):
             found += "; JPEG's lossy coding changes ids, masks are best kept as PNG"
         text = f"expected label ids {table.known_raw_ids}. Found: {found}"
-        raise FileProblem("unknown_ids", path, text)
+        raise FileError("unknown_ids", path, text)
     return ids.astype(np.uint8)
 
 
@@ -127,7 +127,7 @@ def _from_colors(packed: np.ndarray, table: ClassTable, path) -> np.ndarray:
     if ids.min() < 0:
         unknown = (ids < 0)[places].reshape(packed.shape)
         colors = [f"#{color:06x}" for color in present[ids < 0]]
-        raise FileProblem(
+        raise FileError(
             "unknown_ids",
             path,
             "expected the colours of classes.json's `palette` and `void_colors`. "

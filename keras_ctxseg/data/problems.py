@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-class FileProblem(ValueError):
+class FileError(ValueError):
     """A file that cannot be used as it is; the message begins with its path.
 
     Args:
