@@ -1,16 +1,29 @@
 """The data sets that `load` knows, by name."""
 
+from __future__ import annotations
+
 import importlib
 import inspect
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.dataset import SegmentationDataset
 
+if TYPE_CHECKING:
+    from keras_ctxseg.data.builders.published import PublishedDataset
+
 _LOADERS = {
+    "ade20k": "keras_ctxseg.data.builders.ade20k:load_ade20k",
+    "camvid": "keras_ctxseg.data.builders.camvid:load_camvid",
+    "cifar10": "keras_ctxseg.data.builders.cifar10:load_cifar10",
     "cityscapes": "keras_ctxseg.data.builders.cityscapes:load_cityscapes",
+    "coco_panoptic": "keras_ctxseg.data.builders.coco_panoptic:load_coco_panoptic",
+    "coco_stuff": "keras_ctxseg.data.builders.coco_stuff:load_coco_stuff",
     "context_scenes": "keras_ctxseg.data.context_scenes.load:load_context_scenes",
     "folder": "keras_ctxseg.data.folder:load_folder",
+    "oxford_iiit_pet": "keras_ctxseg.data.builders.oxford_iiit_pet:load_oxford_iiit_pet",
+    "pascal_context": "keras_ctxseg.data.builders.pascal_context:load_pascal_context",
     "pascal_voc_2012": "keras_ctxseg.data.builders.pascal_voc:load_pascal_voc_2012",
 }
 
@@ -25,17 +38,13 @@ def load(name: str, **options) -> SegmentationDataset:
 
     Args:
         name: one of `list_datasets()`.
-        **options: the data set's own options; see `load_folder` and `load_context_scenes`.
+        **options: the data set's own options; see its `load_...` function.
 
     Raises:
         ValueError: unknown name or option (with the nearest right one), or files that the data
             set's checks refuse (with the file, what was expected and what was found).
     """
-    if name not in _LOADERS:
-        raise ValueError(
-            f"Unknown data set {name!r}. Expected one of {', '.join(list_datasets())}."
-            f"{nearest(name, list_datasets())}"
-        )
+    _check_name(name)
     loader = _find(name)
     parameters = inspect.signature(loader).parameters
     for option in options:
@@ -50,6 +59,35 @@ def load(name: str, **options) -> SegmentationDataset:
     return loader(**options)
 
 
+def path_options(name: str) -> list[str]:
+    """The options of a data set that are paths: those annotated `os.PathLike`."""
+    if name not in _LOADERS:
+        return []
+    parameters = inspect.signature(_find(name)).parameters.values()
+    return [each.name for each in parameters if "PathLike" in str(each.annotation)]
+
+
+def _check_name(name: str) -> None:
+    if name not in _LOADERS:
+        raise ValueError(
+            f"Unknown data set {name!r}. Expected one of {', '.join(list_datasets())}."
+            f"{nearest(name, list_datasets())}"
+        )
+
+
 def _find(name: str) -> Callable[..., SegmentationDataset]:
     module, function = _LOADERS[name].split(":")
     return getattr(importlib.import_module(module), function)
+
+
+def published(name: str) -> PublishedDataset | None:
+    """What is known about a published data set without its files; None for others.
+
+    Raises:
+        ValueError: no data set of that name.
+    """
+    _check_name(name)
+    module = _LOADERS[name].split(":")[0]
+    if not module.startswith("keras_ctxseg.data.builders."):
+        return None
+    return importlib.import_module(module).PUBLISHED

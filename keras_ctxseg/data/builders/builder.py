@@ -92,3 +92,9 @@ def paired(images: epath.Path, labels: epath.Path) -> Iterator[tuple[str, epath.
     """`(name, image, label)` for each JPEG file of a folder, sorted, and the PNG of its name."""
     for image in sorted(images.glob("*.jpg")):
         yield image.stem, image, labels / f"{image.stem}.png"
+
+
+def inside(root: epath.Path, preferred: str, folder: str) -> epath.Path:
+    """`root/preferred/folder` where it exists, else `root/folder`, as an archive unpacks."""
+    path = root / preferred / folder
+    return path if path.exists() else root / folder

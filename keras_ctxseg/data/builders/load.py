@@ -1,10 +1,11 @@
 """From a TFDS builder to a `SegmentationDataset`: prepare once, then random access."""
 
+import contextlib
+import io
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import download_manager, extractor
@@ -44,8 +45,7 @@ def load_prepared(
     Raises:
         ValueError: files that are missing or cannot be downloaded or written; says how to get them.
     """
-    if not builder.is_prepared():
-        _prepare(builder, facts, manual_dir)
+    prepare(builder, facts, manual_dir)
     parse = _parser(builder, features, rename)
     parts = {
         split: parts
@@ -90,16 +90,24 @@ def _parser(builder, features, rename):
     return parse
 
 
-def _prepare(builder, facts: PublishedDataset, manual_dir) -> None:
+def prepare(
+    builder: tfds.core.DatasetBuilder,
+    facts: PublishedDataset,
+    manual_dir: str | os.PathLike | None = None,
+) -> None:
+    """Make the records of a data set if they are not there; see `load_prepared`."""
+    if builder.is_prepared():
+        return
     print(f"Preparing {facts.title} in {builder.data_path} ...", flush=True)
     config = tfds.download.DownloadConfig(
         manual_dir=folder_of(manual_dir), compute_stats=tfds.download.ComputeStatsMode.SKIP
     )
     try:
-        builder.download_and_prepare(download_config=config, file_format="tfrecord")
+        # TFDS announces sizes that it does not know; its progress bars stay, they go to stderr.
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(download_config=config, file_format="tfrecord")
     except _PREPARATION_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
             f"{facts.title} could not be prepared: {reason.rstrip('.')}. {facts.how_to_get}"
         ) from error
-

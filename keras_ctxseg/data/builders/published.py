@@ -69,3 +69,13 @@ def voc_palette(num_colors: int) -> np.ndarray:
             bit = ids >> (3 * level + channel) & 1
             colors[:, channel] |= (bit << (7 - level)).astype(np.uint8)
     return colors
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names from a text that commas separate; line breaks count as spaces."""
+    return tuple(" ".join(text.split()).split(", "))
+
+
+def colors(text: str) -> np.ndarray:
+    """A palette from a text of colours such as `804080`: uint8 `(colours, 3)`."""
+    return np.frombuffer(bytes.fromhex(text), np.uint8).reshape(-1, 3).copy()

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ctxseg.data.builders.published import voc_palette
+from keras_ctxseg.data.dummy.files import write_lines, write_mat
 from keras_ctxseg.data.dummy.pictures import Pictures
 
 _IDS = [*range(21), 255]
@@ -21,26 +22,15 @@ def write_pascal_voc_2012(root: Path, pictures: Pictures, count: int) -> None:
         "val": [f"2008_{index:06d}" for index in range(count)],
     }
     for split, of_split in names.items():
-        _write_list(voc / "ImageSets" / "Segmentation" / f"{split}.txt", of_split)
+        write_lines(voc / "ImageSets" / "Segmentation" / f"{split}.txt", of_split)
         for name in of_split:
             pictures.image(voc / "JPEGImages" / f"{name}.jpg")
             pictures.ids(voc / "SegmentationClass" / f"{name}.png", _IDS, voc_palette(256))
     own = [f"2010_{index:06d}" for index in range(count)]
     sbd = root / "benchmark_RELEASE" / "dataset"
-    _write_list(sbd / "train.txt", own[:1] + names["train"][:1])
-    _write_list(sbd / "val.txt", own[1:] + names["val"][:1])
+    write_lines(sbd / "train.txt", own[:1] + names["train"][:1])
+    write_lines(sbd / "val.txt", own[1:] + names["val"][:1])
     for name in [*own, names["train"][0], names["val"][0]]:
         pictures.image(sbd / "img" / f"{name}.jpg")
-        _write_mat(sbd / "cls" / f"{name}.mat", pictures.blocks(np.arange(21, dtype=np.uint8)))
-
-
-def _write_list(path: Path, names: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{name}\n" for name in names))
-
-
-def _write_mat(path: Path, label: np.ndarray) -> None:
-    import scipy.io
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scipy.io.savemat(path, {"GTcls": {"Segmentation": label}}, do_compression=True)
+        label = pictures.blocks(np.arange(21, dtype=np.uint8))
+        write_mat(sbd / "cls" / f"{name}.mat", {"GTcls": {"Segmentation": label}})

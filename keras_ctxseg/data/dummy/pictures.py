@@ -32,19 +32,20 @@ class Pictures:
 
     def image(self, path: Path) -> None:
         """Write a JPEG or PNG image in RGB."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        colors = self.random.integers(0, 256, (64, 3), np.uint8)
-        Image.fromarray(self.blocks(colors)).save(path)
+        self.write(path, self.blocks(self.random.integers(0, 256, (64, 3), np.uint8)))
 
     def ids(self, path: Path, values, palette: np.ndarray | None = None) -> None:
         """Write a PNG of grey values, or of indices of a palette, out of `values`."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image = Image.fromarray(self.blocks(np.asarray(values, np.uint8)))
-        if palette is not None:
-            image.putpalette(palette.tobytes())
-        image.save(path)
+        self.write(path, self.blocks(values), palette)
 
     def colors(self, path: Path, values) -> None:
         """Write a PNG whose pixels are entries of `values`, RGB colours."""
+        self.write(path, self.blocks(values))
+
+    def write(self, path: Path, pixels: np.ndarray, palette: np.ndarray | None = None) -> None:
+        """Write pixels of 0 ... 255, `(height, width)` or `(height, width, 3)`."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(self.blocks(np.asarray(values, np.uint8))).save(path)
+        image = Image.fromarray(pixels.astype(np.uint8))
+        if palette is not None:
+            image.putpalette(palette.tobytes())
+        image.save(path)

@@ -1,17 +1,28 @@
 """Stand-ins by data set: writing them, and loading them through the real builders."""
 
+import contextlib
 import importlib
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data import registry
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.dummy.pictures import Pictures
 
-# Where the writer is, and which option of the data set's loader takes the folder.
-_WRITERS = {
+# Where the writer is, and which option of the data set's loader takes the folder. TFDS's builders
+# without such an option download; for those the folder stands in for what they would get.
+_WRITERS: dict[str, tuple[str, str | None]] = {
+    "ade20k": ("ade20k:write_ade20k", "source"),
+    "camvid": ("camvid:write_camvid", "source"),
+    "cifar10": ("cifar10:write_cifar10", None),
     "cityscapes": ("cityscapes:write_cityscapes", "manual_dir"),
+    "coco_panoptic": ("coco:write_coco_panoptic", "source"),
+    "coco_stuff": ("coco:write_coco_stuff", "source"),
+    "oxford_iiit_pet": ("oxford_iiit_pet:write_oxford_iiit_pet", None),
+    "pascal_context": ("pascal_context:write_pascal_context", "source"),
     "pascal_voc_2012": ("pascal_voc:write_pascal_voc_2012", "source"),
 }
 DUMMY_DATASETS = tuple(sorted(_WRITERS))
@@ -40,9 +51,7 @@ def write_dummy(
     _writer(name)(Path(root), Pictures(size, seed), count)
 
 
-def load_dummy(
-    name: str, folder: Path, options: dict | None = None, **how
-) -> SegmentationDataset:
+def load_dummy(name: str, folder: Path, options: dict | None = None, **how) -> SegmentationDataset:
     """Write a stand-in under `folder`, prepare it there and load it as `data.load` would.
 
     Args:
@@ -55,8 +64,38 @@ def load_dummy(
     if not files.exists():
         write_dummy(name, files, **how)
     location = _WRITERS[name][1]
-    places = {location: files, "data_dir": Path(folder) / name / "prepared"}
-    return registry.load(name, **{**(options or {}), **places})
+    options = {**(options or {}), "data_dir": Path(folder) / name / "prepared"}
+    with _quiet(), contextlib.ExitStack() as stack:
+        if location is None:
+            stack.enter_context(_downloads_from(files))
+        else:
+            options[location] = files
+        return registry.load(name, **options)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Neither TFDS's bars nor the line that says that something is prepared."""
+    from tensorflow_datasets.core.utils import tqdm_utils
+
+    shown = tqdm_utils._active
+    tqdm_utils.display_progress_bar(False)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        tqdm_utils.display_progress_bar(shown)
+
+
+def _downloads_from(files: Path):
+    import tensorflow_datasets as tfds
+
+    def download_and_extract(self, urls):
+        return dict.fromkeys(urls, files) if isinstance(urls, dict) else files
+
+    return mock.patch.object(
+        tfds.download.DownloadManager, "download_and_extract", download_and_extract
+    )
 
 
 def _writer(name: str) -> Callable[[Path, Pictures, int], None]:
