@@ -38,10 +38,15 @@ def main() -> None:
     else:
         dataset = ctx.data.load("context_scenes")
     augmentation = ctx.data.AugmentationConfig(
-        crop_size=tuple(options.crop), image_scale=options.image_scale, scale_range=(0.5, 2.0)
+        crop_size=tuple(options.crop), scale_range=(0.5, 2.0)
     )
     pipeline = ctx.data.TrainPipeline(
-        dataset, "train", augmentation, batch_size=options.batch_size, seed=0
+        dataset,
+        "train",
+        augmentation,
+        batch_size=options.batch_size,
+        seed=0,
+        image_scale=options.image_scale,
     )
     examples = ctx.data.evaluation_examples(dataset, "val", options.image_scale)
 

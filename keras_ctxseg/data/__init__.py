@@ -1,8 +1,8 @@
 """Data sets, their checks, and the training pipeline.
 
     dataset = ctx.data.load("folder", path="camvid")        # or "context_scenes"
-    augmentation = ctx.data.AugmentationConfig(crop_size=(180, 240), image_scale=0.5)
-    pipeline = ctx.data.TrainPipeline(dataset, "train", augmentation, batch_size=8, seed=0)
+    augmentation = ctx.data.AugmentationConfig(crop_size=(180, 240))
+    pipeline = ctx.data.TrainPipeline(dataset, "train", augmentation, batch_size=8, image_scale=0.5)
     model.fit(pipeline.build(), steps_per_epoch=pipeline.steps_per_epoch)
 
 Names load when first asked for, so that `ctx.data.palettes` and `ctx.data.AugmentationConfig`
@@ -15,6 +15,7 @@ _HOMES = {
     "AugmentationConfig": "augmentation_config",
     "SegmentationDataset": "dataset",
     "TrainPipeline": "pipeline",
+    "check": "checks",
     "evaluation_examples": "evaluation_split",
     "list_datasets": "registry",
     "load": "registry",
@@ -26,6 +27,7 @@ __all__ = [
     "AugmentationConfig",
     "SegmentationDataset",
     "TrainPipeline",
+    "check",
     "evaluation_examples",
     "list_datasets",
     "load",

@@ -1,121 +1,148 @@
-"""Augmentation of one example, decided wholly by the seed that comes with it.
+"""What becomes of a training example: the augmentations in their order.
 
-tf-models' `preprocess_ops.resize_and_crop_image`, `random_horizontal_flip` and `color_jitter` draw
-from stateful generators: what an example becomes then depends on how many came before it, and a
-resumed run or a parallel `map` cannot repeat it. Hence these, on stateless random numbers.
+`augment` is for one example by itself, `mix` puts several augmented ones together. Both are
+decided wholly by the seed that they get.
 """
+
+from collections.abc import Callable
+from typing import TypeAlias
 
 import tensorflow as tf
 
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
+from keras_ctxseg.data.augmentations import Example, affine
+from keras_ctxseg.data.augmentations.class_share import ATTEMPTS, plan_varied_window
+from keras_ctxseg.data.augmentations.color import recolor
+from keras_ctxseg.data.augmentations.mosaic import mosaic
+from keras_ctxseg.data.augmentations.padding import fill_outside, pad
+from keras_ctxseg.data.augmentations.paste import of_classes, of_half_the_classes, paste
+from keras_ctxseg.data.augmentations.rand_augment import RandAugment
+from keras_ctxseg.data.augmentations.seeds import Draw, Seed, derived, uniform
+from keras_ctxseg.data.augmentations.window import Window, plan_window
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+View: TypeAlias = Callable[[Seed, tuple | list], Example]
 
 
 def augment(
     image: tf.Tensor,
     label: tf.Tensor,
-    seed: tf.Tensor,
+    seed: Seed,
     config: AugmentationConfig,
     ignore_label: int,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scale, crop, flip, recolour and pad an example that already has `config.image_scale`.
+    size: tuple | list | None = None,
+) -> Example:
+    """Scale, crop, flip, turn, recolour and pad an example.
 
     Args:
         image: `(height, width, 3)` RGB in 0 ... 255.
-        label: int32 `(height, width)`.
+        label: int32 `(height, width)`, ids in 0 ... 255.
         seed: integer `(2,)`; the same seed gives the same result.
         config: what to do.
         ignore_label: the id of padding.
+        size: height and width of the result, integers or int32 scalars; `config.crop_size` if not
+            given.
+
+    Returns:
+        float32 `(*size, 3)` in 0 ... 255 and int32 `size`.
+    """
+    size = config.crop_size if size is None else size
+    random = tf.unstack(uniform(seed, (8,)))
+    drawn = RandAugment(config.rand_augment, derived(seed, Draw.RAND_AUGMENT))
+
+    window = _plan(label, size, seed, random[:3], config, ignore_label)
+    mirrored = tf.logical_and(config.flip, random[3] < 0.5)
+    image, label, paddings = _show(image, label, window, mirrored, seed, drawn, config)
+    image = drawn.recolor(image)
+    image = recolor(image, random[4:8], config)
+    image, label = pad(image, label, paddings)
+    return fill_outside(image, label, config.pad_value, ignore_label)
+
+
+def mix(
+    own: View,
+    partner: View,
+    seed: Seed,
+    config: AugmentationConfig,
+    ignore_label: int,
+    pasted_ids: tuple[int, ...] = (),
+) -> Example:
+    """Mosaic, copy-paste and ClassMix of examples that were augmented one by one.
+
+    Args:
+        own: gives the stream's own example, augmented by a seed to a size `[height, width]`.
+        partner: likewise, an example that the seed chooses as well.
+        seed: integer `(2,)`; the same seed gives the same result.
+        config: what to do.
+        ignore_label: the id of pixels that are never pasted.
+        pasted_ids: of the classes that copy-paste pastes.
 
     Returns:
         float32 `(*config.crop_size, 3)` in 0 ... 255 and int32 `config.crop_size`.
     """
-    random = tf.unstack(tf.random.stateless_uniform([8], seed, alg="philox"))
+    size = config.crop_size
+
+    def partner_for(draw, place=0):
+        partner_seed = derived(derived(seed, draw), place)
+        return lambda size: partner(partner_seed, size)
+
+    def several():
+        corners = [lambda size: own(seed, size), *(partner_for(Draw.MOSAIC, i) for i in (1, 2, 3))]
+        return mosaic(corners, size, derived(seed, Draw.MOSAIC), config.mosaic)
+
+    def copied():
+        return paste(example, partner_for(Draw.COPY_PASTE)(size), of_classes(pasted_ids))
+
+    def mixed():
+        other = partner_for(Draw.CLASS_MIX)(size)
+        chosen = of_half_the_classes(other[1], derived(seed, Draw.CLASS_MIX), ignore_label)
+        return paste(example, other, chosen)
+
+    choices = uniform(derived(seed, Draw.CHOICE), (3,))
+    example = _maybe(choices[0], config.mosaic.probability, several, lambda: own(seed, size))
+    example = _maybe(choices[1], config.copy_paste.probability, copied, lambda: example)
+    return _maybe(choices[2], config.class_mix.probability, mixed, lambda: example)
+
+
+def _maybe(choice, probability: float, change: Callable, otherwise: Callable):
+    return tf.cond(choice < probability, change, otherwise) if probability else otherwise()
+
+
+def _plan(label, size, seed, random, config, ignore_label) -> Window:
     low, high = config.scale_range
     scale = low + (high - low) * random[0]
-    rows = _plan_axis(tf.shape(label)[0], config.crop_size[0], scale, random[1])
-    columns = _plan_axis(tf.shape(label)[1], config.crop_size[1], scale, random[2])
-    image, label = _crop(image, rows, columns), _crop(label, rows, columns)
-    if config.flip:  # here, where pixels are few and small
-        image, label = tf.cond(
-            random[3] < 0.5,
-            lambda: (tf.reverse(image, [1]), tf.reverse(label, [1])),
-            lambda: (image, label),
-        )
-    image, label = _resize_window(image, label, (rows["shown"], columns["shown"]))
-    image = _recolor(image, random[4:8], config)
-    return _pad(image, label, rows, columns, config, ignore_label)
+    place = tf.stack(random[1:3])
+    if config.cat_max_ratio == 1:
+        return plan_window(tf.shape(label), size, scale, place)
+    others = uniform(derived(seed, Draw.CROP), (ATTEMPTS, 2))
+    places = tf.concat([place[None], others], 0)
+    return plan_varied_window(label, size, scale, places, config.cat_max_ratio, ignore_label)
 
 
-def _plan_axis(size, crop, scale, random) -> dict[str, tf.Tensor]:
-    """Which pixels of an axis are shown, how large, and where in the crop.
+def _show(image, label, window, mirrored, seed, drawn, config):
+    """The window's pixels, and the padding that is still to come."""
 
-    Where the scaled image is larger than the crop, a window of it is shown, otherwise all of it
-    with padding around; `random`, in 0 ... 1, places the one or the other. What lies outside the
-    window is never computed.
-    """
+    def upright():
+        shown = _mirror_and_resize(window.cut(image), window.cut(label), window.shown, mirrored)
+        return *shown, window.paddings
 
-    def place(spare):
-        return tf.minimum(tf.cast(random * tf.cast(spare + 1, tf.float32), tf.int32), spare)
+    if not config.rotation and not drawn.is_geometric:
+        return upright()
+    degrees = uniform(derived(seed, Draw.ROTATION), (), -config.rotation, config.rotation)
+    size = [axis.before + axis.shown + axis.after for axis in window]
+    transform = affine.compose(affine.rotation(degrees), drawn.transform(size))
 
-    window = tf.maximum(tf.cast(tf.round(crop / scale), tf.int32), 1)
-    scaled = tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32)
-    fits = window <= size
-    length = tf.minimum(window, size)
-    shown = tf.where(fits, crop, tf.clip_by_value(scaled, 1, crop))
-    before = place(crop - shown)
-    return {
-        "start": place(size - length),
-        "length": length,
-        "shown": shown,
-        "padding": tf.stack([before, crop - shown - before]),
-    }
+    def turned():
+        shown = affine.show_transformed(image, label, window, mirrored, transform)
+        return *shown, tf.zeros((2, 2), tf.int32)
+
+    return tf.cond(tf.reduce_all(transform == affine.identity()), upright, turned)
 
 
-def _crop(tensor, rows, columns):
-    return tensor[
-        rows["start"] : rows["start"] + rows["length"],
-        columns["start"] : columns["start"] + columns["length"],
-    ]
-
-
-def _resize_window(image, label, size):
+def _mirror_and_resize(image, label, size, mirrored):
+    image, label = tf.cond(  # here, where pixels are few and small
+        mirrored,
+        lambda: (tf.reverse(image, [1]), tf.reverse(label, [1])),
+        lambda: (image, label),
+    )
     image = tf.image.resize(image, size, "bilinear")
-    label = tf.image.resize(label[..., None], size, "nearest")[..., 0]
-    return image, label
-
-
-def _recolor(image, random, config):
-    """Brightness, contrast and saturation as one linear map, then hue; clipped to 0 ... 255."""
-
-    def factor(number, strength):
-        return 1 + strength * (2 * number - 1)
-
-    if config.brightness or config.contrast or config.saturation:
-        brightness = factor(random[0], config.brightness)
-        contrast = factor(random[1], config.contrast)
-        saturation = factor(random[2], config.saturation)
-        # Grey stays grey, so the mean that contrast keeps may be added after the saturation.
-        grey = tf.repeat(tf.constant(_LUMA)[:, None], 3, axis=1)
-        matrix = brightness * contrast * (saturation * tf.eye(3) + (1 - saturation) * grey)
-        mean = (1 - contrast) * brightness * tf.reduce_mean(image)
-        pixels = tf.matmul(tf.reshape(image, (-1, 3)), matrix) + mean
-        image = tf.clip_by_value(tf.reshape(pixels, tf.shape(image)), 0.0, 255.0)
-    if config.hue:
-        image = 255 * tf.image.adjust_hue(image / 255, config.hue * (2 * random[3] - 1))
-        image = tf.clip_by_value(image, 0.0, 255.0)
-    return image
-
-
-def _pad(image, label, rows, columns, config, ignore_label):
-    paddings = tf.stack([rows["padding"], columns["padding"]])
-
-    def pad():
-        outside = tf.pad(tf.zeros_like(label, tf.float32), paddings, constant_values=1.0)
-        filling = outside[..., None] * tf.constant(config.pad_value, tf.float32)
-        padded = tf.pad(image, tf.concat([paddings, [[0, 0]]], 0)) + filling
-        return padded, tf.pad(label, paddings, constant_values=ignore_label)
-
-    image, label = tf.cond(tf.reduce_any(paddings > 0), pad, lambda: (image, label))
-    return tf.ensure_shape(image, (*config.crop_size, 3)), tf.ensure_shape(label, config.crop_size)
+    return image, tf.image.resize(label[..., None], size, "nearest")[..., 0]

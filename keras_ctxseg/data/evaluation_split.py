@@ -27,7 +27,7 @@ def evaluation_examples(
     Args:
         dataset: where from.
         split: which part of it.
-        image_scale: factor on the images only, as `AugmentationConfig.image_scale`.
+        image_scale: factor on the images only, as `TrainPipeline`'s.
 
     Returns:
         An unbatched `tf.data.Dataset` of `image` float32 `(height, width, 3)` RGB in 0 ... 255,

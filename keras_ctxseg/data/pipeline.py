@@ -1,8 +1,9 @@
 """The training pipeline: an endless, repeatable stream of augmented batches.
 
 Batch `k` depends on the seed and on `k`, on nothing else: the shuffling of an epoch is a function
-of (seed, epoch), the augmentation of an example a function of (seed, its number in the stream).
-So a run that resumes at step `n` sees what it would have seen, and skips to it at no cost.
+of (seed, epoch), the augmentation of an example a function of (seed, its number in the stream);
+so are the further examples that mosaic and its like put beside it. So a run that resumes at step
+`n` sees what it would have seen, and skips to it at no cost.
 """
 
 import math
@@ -11,8 +12,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from keras_ctxseg.data.augment import augment
+from keras_ctxseg._naming import nearest
+from keras_ctxseg.data.augment import augment, mix
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
+from keras_ctxseg.data.augmentations.seeds import Draw, derived, index_below
 from keras_ctxseg.data.dataset import ExampleReader, SegmentationDataset
 from keras_ctxseg.data.evaluation_split import check_scaled_sizes
 from keras_ctxseg.data.packed_examples import PackedExamples
@@ -28,16 +31,18 @@ class TrainPipeline:
     Args:
         dataset: where from.
         split: which part of it, mostly `"train"`.
-        config: size and augmentation.
+        config: crop size and augmentation.
         batch_size: examples in each batch.
         seed: decides order and augmentation.
-        cache: keep decoded (and, by `config.image_scale`, scaled) examples in `"memory"`, `"none"`
-            of them, or `"auto"`: all if they take 1 GiB at most. It changes the speed, never the
+        cache: keep decoded (and, by `image_scale`, scaled) examples in `"memory"`, `"none"` of
+            them, or `"auto"`: all if they take 1 GiB at most. It changes the speed, never the
             batches.
+        image_scale: every image and mask is first scaled by this factor (0.5: half size). Use the
+            same factor in `evaluation_examples`.
 
     Raises:
-        ValueError: no such split, a batch size below 1, an unknown `cache`, or images that
-            `config.image_scale` makes smaller than 33 pixels.
+        ValueError: no such split, a batch size below 1, an unknown `cache`, a class to copy that
+            the data set lacks, or images that `image_scale` makes smaller than 33 pixels.
     """
 
     def __init__(
@@ -48,14 +53,17 @@ class TrainPipeline:
         batch_size: int,
         seed: int = 0,
         cache: str = "auto",
+        image_scale: float = 1.0,
     ):
         if batch_size < 1:
             raise ValueError(f"`batch_size`: expected 1 or more. Received: {batch_size}")
         if cache not in ("auto", "memory", "none"):
             raise ValueError(f"`cache`: expected 'auto', 'memory' or 'none'. Received: {cache!r}")
-        check_scaled_sizes(dataset, split, config.image_scale)
+        check_scaled_sizes(dataset, split, image_scale)
         self.dataset, self.split, self.config = dataset, split, config
         self.batch_size, self.seed, self.cache = batch_size, seed, cache
+        self.image_scale = image_scale
+        self._pasted_ids = _class_ids(config.copy_paste.classes, dataset)
         self._reader: ExampleReader | None = None
 
     @property
@@ -87,28 +95,49 @@ class TrainPipeline:
 
     def example(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Example `number` (scalar int64) of the stream, augmented: image and label."""
-        self._reader = self._reader or self._open()
-        count = tf.constant(len(self._reader), tf.int64)
+        reader = self._reader = self._reader or self._open()
         number = tf.cast(number, tf.int64)
-        seed = tf.constant(self.seed, tf.int64)
-        index = tf.random.experimental.index_shuffle(
-            number % count, tf.stack([seed, number // count]), count - 1
-        )
-        example = self._reader.read(index)
-        return augment(
-            example["image"],
-            example["label"],
-            tf.stack([seed, number]),
+
+        def view(index, seed, size):
+            example = reader.read(index)
+            return augment(
+                example["image"],
+                example["label"],
+                seed,
+                self.config,
+                self.dataset.ignore_label,
+                size,
+            )
+
+        def partner(seed, size):
+            return view(index_below(derived(seed, Draw.PARTNER), len(reader)), seed, size)
+
+        image, label = mix(
+            lambda seed, size: view(self.source_index(number), seed, size),
+            partner,
+            tf.stack([tf.constant(self.seed, tf.int64), number]),
             self.config,
             self.dataset.ignore_label,
+            self._pasted_ids,
+        )
+        size = self.config.crop_size
+        return tf.ensure_shape(image, (*size, 3)), tf.ensure_shape(label, size)
+
+    def source_index(self, number: tf.Tensor | int) -> tf.Tensor:
+        """Which example of the split (int64) stands at `number` of the stream; scalars."""
+        number = tf.cast(number, tf.int64)
+        count = tf.constant(self.dataset.splits[self.split], tf.int64)
+        seed = tf.constant(self.seed, tf.int64)
+        return tf.random.experimental.index_shuffle(
+            number % count, tf.stack([seed, number // count]), count - 1
         )
 
     def _open(self) -> ExampleReader:
-        reader = ScaledExamples(self.dataset.reader(self.split), self.config.image_scale)
+        reader = ScaledExamples(self.dataset.reader(self.split), self.image_scale)
         size = int(reader.sizes.prod(axis=1).sum()) * _BYTES_PER_PIXEL
         if self.cache == "none" or (self.cache == "auto" and size > _AUTO_CACHE_BYTES):
             return reader
-        if isinstance(reader.source, PackedExamples) and self.config.image_scale == 1:
+        if isinstance(reader.source, PackedExamples) and self.image_scale == 1:
             return reader.source
         examples = tf.data.Dataset.range(len(reader)).map(
             reader.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
@@ -139,3 +168,14 @@ class ScaledExamples:
         image = tf.round(scale_image(example["image"], self.scale))
         label = scale_label(example["label"], self.scale)
         return {**example, "image": tf.cast(image, tf.uint8), "label": label}
+
+
+def _class_ids(names: tuple[str, ...], dataset: SegmentationDataset) -> tuple[int, ...]:
+    for name in names:
+        if name not in dataset.class_names:
+            raise ValueError(
+                f"Augmentation `copy_paste.classes`: the data set {dataset.name} has no class "
+                f"{name!r}. Expected some of {', '.join(dataset.class_names)}."
+                f"{nearest(name, dataset.class_names)}"
+            )
+    return tuple(map(dataset.class_names.index, names))

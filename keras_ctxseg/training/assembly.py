@@ -51,10 +51,11 @@ def build_pipeline(config: RunConfig, dataset: SegmentationDataset) -> TrainPipe
     return ctx.data.TrainPipeline(
         dataset,
         config.data.train_split,
-        config.augmentation.for_pipeline(config.data.image_scale),
+        config.augmentation,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
         cache=config.data.cache,
+        image_scale=config.data.image_scale,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from keras_ctxseg import data
+from keras_ctxseg.data.augmentation_config import AugmentationConfig
 
 
 class ConfigError(ValueError):
@@ -63,30 +63,6 @@ class DataConfig:
 
     def __post_init__(self):
         _require(0 < self.image_scale <= 4, "data.image_scale", "0 < scale <= 4", self.image_scale)
-
-
-@dataclass(frozen=True)
-class AugmentationConfig:
-    """Random changes of the training images: the fields of `keras_ctxseg.data.AugmentationConfig`.
-
-    That one's `image_scale` is missing here: it is `data.image_scale`, as evaluation needs it too.
-    """
-
-    crop_size: tuple[int, int] = (513, 513)
-    scale_range: tuple[float, float] = (0.5, 2.0)
-    flip: bool = True
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-    pad_value: tuple[float, float, float] = (123.675, 116.28, 103.53)
-
-    def __post_init__(self):
-        self.for_pipeline(image_scale=1.0)  # It checks the ranges.
-
-    def for_pipeline(self, image_scale: float) -> data.AugmentationConfig:
-        """What `TrainPipeline` takes."""
-        return data.AugmentationConfig(image_scale=image_scale, **vars(self))
 
 
 @dataclass(frozen=True)

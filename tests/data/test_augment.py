@@ -191,7 +191,6 @@ def test_eager_and_tf_data_agree():
         ({"crop_size": (32, 64)}, r"`crop_size`: expected a height and a width of at least 33"),
         ({"scale_range": (2, 1)}, r"`scale_range`: expected two factors above 0"),
         ({"scale_range": (0, 1)}, r"scale_range=\(0, 1\)"),
-        ({"image_scale": 0}, r"`image_scale`: expected a factor above 0"),
         ({"brightness": 1.5}, r"`brightness`: expected .* 0 ... 1. Received: brightness=1.5"),
         ({"hue": 0.6}, r"`hue`: expected a share"),
         ({"pad_value": (0, 0, 256)}, r"`pad_value`"),

@@ -1,11 +1,11 @@
 """Recipes: inheritance, overrides, types, and every error by its message."""
 
-import dataclasses
 import re
 
 import pytest
 
 import keras_ctxseg as ctx
+from keras_ctxseg.data.augmentation_config import MosaicConfig, RandAugmentConfig
 from keras_ctxseg.training import (
     AugmentationConfig,
     ConfigError,
@@ -122,6 +122,11 @@ def test_overrides_are_yaml(write, override, key, value):
             "augmentation.crop_size=[65]",
             "expected a list of 2, each entry an integer. Received: [6",
         ),
+        (
+            "augmentation.mosaic.probabilty=1",
+            "unknown key `augmentation.mosaic.probabilty`. Did you mean 'augmentation.mosaic.prob",
+        ),
+        ("augmentation.copy_paste=1", "`augmentation.copy_paste`: expected a mapping of keys"),
         ("model.options=3", "`model.options`: expected a mapping of keys. Received: 3 (int)."),
         ("model=3", "`model`: expected a mapping of keys. Received: 3"),
         ("training.epochs", "expected key=value. Received: 'training.epochs'"),
@@ -160,6 +165,14 @@ def test_override_errors(write, override, message):
             "`crop_size`: expected a height and a width",
         ),
         (MINIMAL + "augmentation: {scale_range: [2, 1]}", "`scale_range`: expected two factors"),
+        (
+            MINIMAL + "augmentation: {copy_paste: {probability: 1}}",
+            "`copy_paste.classes`: expected the names of the classes to paste. Received",
+        ),
+        (
+            MINIMAL + "augmentation: {rand_augment: {operations: [rotat]}}",
+            "Received: 'rotat'. Did you mean 'rotate'?",
+        ),
         (
             MINIMAL + "export: {input_size: [8, 64]}",
             "`export.input_size`: expected sides of at least",
@@ -203,14 +216,15 @@ def test_a_missing_file_is_named(tmp_path):
         load_config(tmp_path / "none.yaml")
 
 
-def test_the_augmentation_has_the_fields_of_the_pipelines():
-    ours = {field.name: field for field in dataclasses.fields(AugmentationConfig)}
-    theirs = {field.name: field for field in dataclasses.fields(ctx.data.AugmentationConfig)}
-    assert set(ours) == set(theirs) - {"image_scale"}
-    for name in set(ours) - {"crop_size"}:
-        assert ours[name].default == theirs[name].default
-    pipeline = AugmentationConfig((65, 97), hue=0.1).for_pipeline(0.5)
-    assert (pipeline.crop_size, pipeline.hue, pipeline.image_scale) == ((65, 97), 0.1, 0.5)
+def test_the_augmentation_is_the_pipelines(write):
+    assert AugmentationConfig is ctx.data.AugmentationConfig
+    text = MINIMAL + "augmentation: {rotation: 5, mosaic: {probability: 0.5}}"
+    config = load_config(write(text), ["augmentation.rand_augment.count=2"])
+    assert config.augmentation == ctx.data.AugmentationConfig(
+        rotation=5.0,
+        mosaic=MosaicConfig(probability=0.5),
+        rand_augment=RandAugmentConfig(count=2),
+    )
 
 
 def test_all_recipes_of_the_repository_load():
