@@ -1,4 +1,4 @@
-"""From a weighted sum and its count to the loss of a batch, on one replica or on several."""
+"""From a weighted sum and its count to the loss of the global batch."""
 
 from __future__ import annotations
 
@@ -7,25 +7,33 @@ from keras import ops
 
 
 def batch_mean(total, count):
-    """`total / count` as the share that this replica adds to the loss of the step.
+    """The mean over the global batch, as the share that this replica adds to the loss of the step.
 
-    Keras adds up the gradients of all replicas, hence each replica's mean is divided by their
-    number. Sum and count arrive apart on purpose: this is the one place that has to change for a
-    mean over the pixels of *all* replicas.
+    Sum and count run over the images of *all* replicas, so neither value nor gradient depends on
+    how the images, or the ignored pixels in them, are spread over replicas. Keras adds up the
+    gradients of the replicas and multiplies what it logs by their number; hence the value of each
+    is the global mean divided by that number, its gradient that of its own sum divided by the
+    global count.
 
     Args:
-        total: weighted sum of the pixel losses, float scalar.
-        count: sum of the weights, float scalar; where it is 0 the result and its gradient are 0.
+        total: weighted sum of this replica's losses, float scalar.
+        count: sum of this replica's weights, float scalar. Where it is 0 on all replicas, the
+            result and its gradient are 0.
 
     Returns:
-        Float scalar.
+        Float scalar. Without `tf.distribute` simply `total / count`.
     """
-    return ops.divide_no_nan(total, count) / _number_of_replicas()
-
-
-def _number_of_replicas() -> int:
     if keras.backend.backend() != "tensorflow":
-        return 1
-    import tensorflow as tf
+        return ops.divide_no_nan(total, count)
+    from keras_ctxseg._collectives import all_reduce_sum, number_of_replicas
 
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    replicas = number_of_replicas()
+    if replicas == 1:
+        return ops.divide_no_nan(total, count)
+    global_total, global_count = all_reduce_sum(
+        [ops.stop_gradient(total), ops.stop_gradient(count)]
+    )
+    share = ops.divide_no_nan(total, global_count)
+    value = ops.divide_no_nan(global_total, global_count) / replicas
+    # The value of the first, the gradient of the second term, which is 0 to the last bit.
+    return value + (share - ops.stop_gradient(share))

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_ctxseg.models.replicated import ReplicatedTraining
+
 MINIMUM_SIZE = 33
 
 
@@ -16,7 +18,7 @@ def check_image_size(shape, argument: str) -> None:
 
 
 @keras.saving.register_keras_serializable("keras_ctxseg")
-class SegmentationModel(keras.Model):
+class SegmentationModel(ReplicatedTraining, keras.Model):
     """A functional model from images to a dict of logits, trained from one label map.
 
     In `fit` and `evaluate` a data set yields `(images, labels)` or `(images, labels, weights)`;
