@@ -10,14 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg.evaluation.full_size import (
-    check_image,
-    check_num_classes,
-    full_size_logits,
-    image_spec,
-)
+from keras_ctxseg.evaluation.full_size import check_num_classes
+from keras_ctxseg.evaluation.image_counts import ImageCounts, count_image
+from keras_ctxseg.evaluation.predictor import Predictor
 from keras_ctxseg.evaluation.progress import track
-from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
+from keras_ctxseg.evaluation.protocol import Protocol
+from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore, background_class
 from keras_ctxseg.evaluation.size_batches import (
     Example,
     batches_of_equal_size,
@@ -29,9 +27,10 @@ from keras_ctxseg.metrics.scores import scores_from_confusion
 class Evaluator:
     """Compares a model's predictions with label maps, pixel by pixel.
 
-    Logits are resized to each label map's own size (bilinear, half-pixel centres) before the
-    argmax. Images of equal size go through the model together. One graph serves all sizes and stays
-    in use as long as the evaluator lives, so keep one for the validations of a whole training.
+    A `Predictor` labels the images at each label map's own size. Images of equal size go through
+    the model together. One graph serves all sizes and stays in use as long as the evaluator lives,
+    so keep one for the validations of a whole training. All scores come from one pass; counts are
+    whole numbers by image, so that no score depends on the batches.
 
     Args:
         model: takes float RGB images in 0 ... 255; returns logits, or a dict with "logits".
@@ -40,6 +39,8 @@ class Evaluator:
         class_names: for tables and reports; the ids where missing.
         batch_size: most images that go through the model together.
         progress: draw a progress bar in the terminal.
+        protocol: scales, mirror images, windows; the plain prediction where missing.
+        details: score contours and calibration too.
 
     Raises:
         ValueError: `num_classes` or `class_names` disagrees with the model, or Keras does not run
@@ -54,31 +55,23 @@ class Evaluator:
         class_names: Sequence[str] | None = None,
         batch_size: int = 8,
         progress: bool = False,
+        protocol: Protocol | None = None,
+        details: bool = True,
     ):
-        if keras.backend.backend() != "tensorflow":
-            raise ValueError(
-                "Evaluator needs Keras on TensorFlow. "
-                f"Received: the backend {keras.backend.backend()!r}"
-            )
         check_num_classes(model, num_classes)
         names = tuple(class_names or (str(k) for k in range(num_classes)))
         if len(names) != num_classes:
             raise ValueError(
                 f"`class_names` must name {num_classes} classes. Received: {len(names)} names"
             )
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
+        self.predictor = Predictor(model, protocol, batch_size)
         self.model = model
         self.num_classes = num_classes
         self.ignore_label = ignore_label
         self.class_names = names
         self.batch_size = batch_size
         self.progress = progress
-        images = image_spec(model)
-        label_maps = tf.TensorSpec((None, None, None), tf.int32, name="labels")
-        size = tf.TensorSpec((2,), tf.int32, name="size")
-        self._count = tf.function(self._count_pixels, (images, label_maps), autograph=False)
-        self._label = tf.function(self._label_pixels, (images, size), autograph=False)
+        self.details = details
 
     def __call__(self, examples: Iterable[Mapping[str, Any]]) -> EvaluationResult:
         """Scores all examples.
@@ -93,33 +86,31 @@ class Evaluator:
                 but the first name the image.
         """
         start = time.perf_counter()
-        confusion = np.zeros((self.num_classes, self.num_classes), np.int64)
+        counts: dict[int, ImageCounts] = {}
         scores: dict[int, ImageScore] = {}
         total = len(examples) if isinstance(examples, Sequence) else _cardinality(examples)
         stream = track(self._read(examples), "Evaluating", total, self.progress)
         for batch in batches_of_equal_size(stream, self.batch_size, 4 * self.batch_size):
             images = np.stack([example.image for example in batch])
-            labels = np.stack([example.label for example in batch])
-            matrices, wrong, finite = (array.numpy() for array in self._count(images, labels))
-            for example, matrix, bad, sound in zip(batch, matrices, wrong, finite, strict=True):
-                if bad:
-                    self._refuse_label(example)
-                if not sound:
-                    raise ValueError(
-                        f"image {example.name!r}: the model's logits are not finite (NaN or "
-                        "infinite); the training has probably diverged."
-                    )
-                confusion += matrix
-                scores[example.index] = _image_score(example, matrix)
+            predicted = self.predictor(images, batch[0].label.shape)
+            for example, *prediction in zip(batch, *predicted, strict=True):
+                counts[example.index] = self._count(example, *prediction)
+                scores[example.index] = _image_score(
+                    example, counts[example.index].confusion.dense(self.num_classes)
+                )
         if not scores:
             raise ValueError("There is nothing to evaluate. Received: no examples")
+        order = sorted(scores)
+        confusion = sum(counts[k].confusion.dense(self.num_classes) for k in order)
         return EvaluationResult(
-            scores=scores_from_confusion(confusion),
+            scores=scores_from_confusion(confusion, background_class(self.class_names)),
             confusion=confusion,
-            images=tuple(scores[index] for index in sorted(scores)),
+            images=tuple(scores[k] for k in order),
             class_names=self.class_names,
             ignore_label=self.ignore_label,
             seconds=time.perf_counter() - start,
+            counts=tuple(counts[k] for k in order),
+            protocol=self.predictor.protocol,
         )
 
     def predict(
@@ -141,17 +132,16 @@ class Evaluator:
         Raises:
             ValueError: an image of a shape that the model does not take.
         """
-        image = np.asarray(image, np.float32)
-        check_image(self.model, image, name)
-        size = image.shape[:2] if size is None else size
-        return self._label(image[None], np.asarray(size, np.int32))[0].numpy()
+        image = np.asarray(image)
+        self.predictor.check(image, name)
+        return self.predictor(image[None], size).labels[0]
 
     def _read(self, examples) -> Iterator[Example]:
         for index, raw in enumerate(examples):
             name = example_name(raw)
             image = np.asarray(raw["image"], np.float32)
             label = np.asarray(raw["label"])
-            check_image(self.model, image, name)
+            self.predictor.check(image, name)
             if label.ndim != 2 or not np.issubdtype(label.dtype, np.integer):
                 raise ValueError(
                     f"image {name!r}: expected a label map of integers, (height, width). "
@@ -159,40 +149,22 @@ class Evaluator:
                 )
             yield Example(index, name, image, label.astype(np.int32))
 
-    def _label_pixels(self, images, size):
-        logits = full_size_logits(self.model, images, size)
-        return tf.argmax(logits, axis=-1, output_type=tf.int32)
-
-    def _count_pixels(self, images, labels):
-        """For each image: confusion matrix, number of wrong labels, are its logits finite?"""
-        classes = self.num_classes
-        logits = full_size_logits(self.model, images, tf.shape(labels)[1:3])
-        finite = tf.reduce_all(tf.math.is_finite(logits), axis=(1, 2, 3))
-        predictions = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        is_class = (labels >= 0) & (labels < classes)
-        ignored = labels == self.ignore_label
-        # One bin for each pair of label and prediction, one for wrong labels, one for ignored ones.
-        cells = classes * classes
-        bins = tf.where(is_class, labels * classes + predictions, cells)
-        bins = tf.where(ignored, cells + 1, bins)
-        batch = tf.shape(labels)[0]
-        first = tf.range(batch)[:, None, None] * (cells + 2)
-        counts = tf.math.bincount(tf.reshape(first + bins, (-1,)), minlength=batch * (cells + 2))
-        counts = tf.reshape(counts, (batch, cells + 2))
-        return (
-            tf.reshape(counts[:, :cells], (batch, classes, classes)),
-            counts[:, cells],
-            finite,
-        )
-
-    def _refuse_label(self, example: Example) -> None:
-        ids = np.unique(example.label)
-        known = ((ids >= 0) & (ids < self.num_classes)) | (ids == self.ignore_label)
-        raise ValueError(
-            f"label map of image {example.name!r}: expected class ids 0 ... "
-            f"{self.num_classes - 1} or the ignore label {self.ignore_label}. "
-            f"Received also: {ids[~known][:10].tolist()}"
-        )
+    def _count(self, example: Example, labels, confidence, finite) -> ImageCounts:
+        if not finite:
+            raise ValueError(
+                f"image {example.name!r}: the model's logits are not finite (NaN or "
+                "infinite); the training has probably diverged."
+            )
+        try:
+            return count_image(
+                example.label,
+                labels,
+                confidence if self.details else None,
+                self.num_classes,
+                self.ignore_label,
+            )
+        except ValueError as error:
+            raise ValueError(f"label map of image {example.name!r}: {error}") from None
 
 
 def _image_score(example: Example, matrix: np.ndarray) -> ImageScore:

@@ -41,23 +41,24 @@ def image_spec(model: keras.Model) -> tf.TensorSpec:
     return tf.TensorSpec((None, *shape), tf.float32, name="images")
 
 
-def check_image(model: keras.Model, image: np.ndarray, name: str) -> None:
-    """Raises a ValueError that names the image where its shape does not fit the model."""
+def check_image(image: np.ndarray, name: str) -> None:
+    """Raises a ValueError that names the image where it is not RGB."""
     if image.ndim != 3 or image.shape[-1] != 3:
         raise ValueError(
             f"image {name!r}: expected RGB of shape (height, width, 3). Received: {image.shape}"
         )
+
+
+def check_input_size(model: keras.Model, size: tuple[int, int], what: str) -> None:
+    """Raises a ValueError that begins with `what` where the model takes no image of this size."""
+    received = f"Received: {size[0]}x{size[1]}"
     expected = image_spec(model).shape[1:3]
-    if not expected.is_compatible_with(image.shape[:2]):
+    if not expected.is_compatible_with(size):
         wanted = "x".join("any" if side is None else str(side) for side in expected)
+        raise ValueError(f"{what}: the model takes images of {wanted} (height x width). {received}")
+    if isinstance(model, SegmentationModel) and min(size) < MINIMUM_SIZE:
         raise ValueError(
-            f"image {name!r}: the model takes images of {wanted} (height x width). "
-            f"Received: {image.shape[0]}x{image.shape[1]}"
-        )
-    if isinstance(model, SegmentationModel) and min(image.shape[:2]) < MINIMUM_SIZE:
-        raise ValueError(
-            f"image {name!r}: expected at least {MINIMUM_SIZE} pixels in height and width. "
-            f"Received: {image.shape[0]}x{image.shape[1]}"
+            f"{what}: expected at least {MINIMUM_SIZE} pixels in height and width. {received}"
         )
 
 

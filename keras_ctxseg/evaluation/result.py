@@ -1,58 +1,27 @@
-"""What an evaluation found: figures, `scores.json` and a text table.
-
-`scores.json` (`EvaluationResult.to_json`) holds, beside what `EvaluationResult` documents:
-
-    format              2
-    mean_iou, pixel_accuracy, mean_accuracy, frequency_weighted_iou
-    mean_iou_policies   {left_out, zero, with_background, without_background}
-    ade20k_score        (mean IoU with absent classes as 0 + pixel accuracy) / 2
-    mean_image_iou      mean over images of each image's own mean IoU
-    boundary_iou        mean over classes, contours 2 % of the diagonal wide; null without details
-    calibration_error   expected calibration error; null without details
-    num_images, valid_pixels, ignore_label, absent_classes, absent_classes_policy
-    classes             [{id, name, present, iou, iou_interval, accuracy, boundary_iou,
-                          label_pixels, predicted_pixels}]
-    intervals           {level, resamples, seed, method, scores: {name: [low, high]}}, where name
-                        is any of the figures above (policies as "mean_iou_policies.zero");
-                        null where there are fewer than two images
-    boundary            {fraction, distances: [pixels], pixels: [share of the valid pixels],
-                        trimap_mean_iou, trimap_intervals, boundary_iou, boundary_iou_intervals},
-                        each list as long as distances; null without details
-    calibration         {edges: [bins + 1], pixels, confidence, accuracy: [bins],
-                        expected_error, maximum_error}; confidence and accuracy are null in empty
-                        bins; null without details
-    protocol            {name, scales, flip, average, window, stride, blend, pad_to_window}
-    confusion           {rows: "label", columns: "prediction", unit: "pixels", matrix}
-    images              [{name, height, width, valid_pixels, mean_iou, pixel_accuracy,
-                          confusion:   {cells, counts}: cell = label * classes + prediction,
-                          boundary:    {classes, intersection, label, prediction} | null,
-                          calibration: {pixels, confidence, right} | null}] in the order of the
-                        examples; counts are whole pixels, confidence is summed over the bin
-    seconds
-
-Shares are in 0 ... 1; null stands where a score does not exist. Everything in `intervals`,
-`boundary` and `calibration` follows from the images' counts, so that two files over the same
-images can be compared image by image.
-"""
+"""What an evaluation found: figures, a text table, and JSON (`scores_file` says what it holds)."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_ctxseg.evaluation import details
+from keras_ctxseg.evaluation.image_counts import ImageCounts
+from keras_ctxseg.evaluation.protocol import Protocol
+from keras_ctxseg.evaluation.scores_file import ABSENT_POLICY, scores_to_dict, scores_to_text
+from keras_ctxseg.metrics.bootstrap import resample_images
+from keras_ctxseg.metrics.calibration import CalibrationCounts
 from keras_ctxseg.metrics.scores import SegmentationScores
 
-ABSENT_POLICY = (
-    "Classes that neither the label maps nor the predictions show are absent and left out of the "
-    "mean IoU. A class that is predicted but never a label counts with IoU 0. The mean accuracy "
-    "runs over the classes that the label maps show."
-)
+__all__ = ["ABSENT_POLICY", "EvaluationResult", "ImageScore"]
+
+LEVEL, RESAMPLES, SEED = 0.95, 1000, 0  # of the intervals
 
 
 @dataclass(frozen=True)
@@ -88,6 +57,10 @@ class EvaluationResult:
         class_names: in the order of the ids.
         ignore_label: the id that counted nowhere.
         seconds: wall-clock time of the evaluation, reading included.
+        counts: of each image, in the same order; empty where nobody kept them.
+        protocol: how the predictions were made.
+
+    Contours, calibration and intervals follow from the images' counts when first asked for.
     """
 
     scores: SegmentationScores
@@ -96,6 +69,43 @@ class EvaluationResult:
     class_names: tuple[str, ...]
     ignore_label: int
     seconds: float
+    counts: tuple[ImageCounts, ...] = ()
+    protocol: Protocol = field(default_factory=Protocol)
+
+    @cached_property
+    def boundary(self) -> details.BoundaryScores | None:
+        """Scores along the contours; None where the evaluator left the details out."""
+        if not self._has_details:
+            return None
+        draws = resample_images(len(self.counts), RESAMPLES, SEED)
+        return details.boundary_scores(self.counts, draws, LEVEL)
+
+    @cached_property
+    def calibration(self) -> details.Calibration | None:
+        """Confidence against accuracy; None where the evaluator left the details out."""
+        if not self._has_details:
+            return None
+        stacked = details.stack_calibration(self.counts)
+        return details.calibration(CalibrationCounts(*(part.sum(axis=0) for part in stacked)))
+
+    @cached_property
+    def intervals(self) -> details.Intervals | None:
+        """How sure the figures are, by a bootstrap over images; None for fewer than two."""
+        if len(self.counts) < 2:
+            return None
+        background = background_class(self.class_names)
+        classes = len(self.class_names)
+        return details.intervals(self.counts, classes, background, RESAMPLES, SEED, LEVEL)
+
+    @property
+    def mean_image_iou(self) -> float:
+        """Mean of the images' own mean IoUs; NaN where no pixel counted."""
+        values = [image.mean_iou for image in self.images if image.valid_pixels]
+        return float(np.mean(values)) if values else float("nan")
+
+    @property
+    def _has_details(self) -> bool:
+        return bool(self.counts) and self.counts[0].contour is not None
 
     @property
     def absent_classes(self) -> tuple[str, ...]:
@@ -110,47 +120,11 @@ class EvaluationResult:
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain Python values; None stands where a score does not exist."""
-        scores = self.scores
-        labelled, predicted = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
-        classes = [
-            {
-                "id": k,
-                "name": name,
-                "present": bool(scores.present[k]),
-                "iou": _number(scores.per_class_iou[k]),
-                "accuracy": _number(scores.per_class_accuracy[k]),
-                "label_pixels": int(labelled[k]),
-                "predicted_pixels": int(predicted[k]),
-            }
-            for k, name in enumerate(self.class_names)
-        ]
-        return {
-            "mean_iou": _number(scores.mean_iou),
-            "pixel_accuracy": _number(scores.pixel_accuracy),
-            "mean_accuracy": _number(scores.mean_accuracy),
-            "frequency_weighted_iou": _number(scores.frequency_weighted_iou),
-            "num_images": len(self.images),
-            "valid_pixels": int(self.confusion.sum()),
-            "ignore_label": self.ignore_label,
-            "absent_classes": list(self.absent_classes),
-            "absent_classes_policy": ABSENT_POLICY,
-            "classes": classes,
-            "confusion": {
-                "rows": "label",
-                "columns": "prediction",
-                "unit": "pixels",
-                "matrix": self.confusion.tolist(),
-            },
-            "images": [
-                {key: _number(value) for key, value in asdict(image).items()}
-                for image in self.images
-            ],
-            "seconds": round(self.seconds, 3),
-        }
+        return scores_to_dict(self)
 
     def to_json(self, path: str | os.PathLike | None = None) -> str:
         """`to_dict` as JSON text (without NaN), written to `path` if there is one."""
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        text = scores_to_text(self.to_dict())
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text
@@ -175,9 +149,19 @@ class EvaluationResult:
         lines.append("-" * len(lines[0]))
         lines.append(f"{'mean':{width}}  {_percent(scores.mean_iou):>7}  "
                      f"{_percent(scores.mean_accuracy):>10}")  # fmt: skip
+        if self.intervals is not None:
+            low, high = self.intervals.scores["mean_iou"]
+            lines.append(f"{f'{LEVEL:.0%} interval':{width}}  {_percent(low)} to {_percent(high)}")
         lines.append(f"{'pixel accuracy':{width}}  {'':>7}  {_percent(scores.pixel_accuracy):>10}")
-        weighted = _percent(scores.frequency_weighted_iou)
-        lines.append(f"{'frequency-weighted IoU':{width}}  {weighted:>7}")
+        figures = {
+            "frequency-weighted IoU": scores.frequency_weighted_iou,
+            "mean IoU by image": self.mean_image_iou,
+        }
+        if self.boundary is not None:
+            figures["boundary IoU"] = self.boundary.mean_iou
+        if self.calibration is not None:
+            figures["calibration error"] = self.calibration.expected_error
+        lines += [f"{name:{width}}  {_percent(value):>7}" for name, value in figures.items()]
         lines.append(f"{len(self.images)} images, {self.confusion.sum():,} valid pixels")
         if self.absent_classes:
             lines.append(
@@ -187,8 +171,10 @@ class EvaluationResult:
         return "\n".join(lines)
 
 
-def _number(value):
-    return None if isinstance(value, float) and math.isnan(value) else value
+def background_class(names: tuple[str, ...]) -> int | None:
+    """Id of the class that is called background, or None."""
+    lowered = [name.lower() for name in names]
+    return lowered.index("background") if "background" in lowered else None
 
 
 def _percent(value: float) -> str:
