@@ -25,6 +25,7 @@ _LOADERS = {
     "oxford_iiit_pet": "keras_ctxseg.data.builders.oxford_iiit_pet:load_oxford_iiit_pet",
     "pascal_context": "keras_ctxseg.data.builders.pascal_context:load_pascal_context",
     "pascal_voc_2012": "keras_ctxseg.data.builders.pascal_voc:load_pascal_voc_2012",
+    "tfrecord": "keras_ctxseg.data.tfrecord:load_tfrecord",
 }
 
 

@@ -2,20 +2,25 @@
 
 A checkpoint is written under a temporary name in the same folder, flushed to the disk, and only
 then renamed over the previous one. A full disk or a kill at any moment leaves the previous file as
-it was.
+it was. What the disk or a copy damages later shows in the file's own checksums.
 """
 
+import io
 import json
 import os
 import zipfile
+import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 _STATE_MEMBER = "training_state.json"
 _RANDOM_MEMBER = "random_states.json"
+_METRICS_MEMBER = "running_metrics.npz"
 _PARTIAL = ".partial.keras"
 
 
@@ -31,15 +36,33 @@ class TrainingState:
         epoch: finished epochs.
         step: optimizer steps taken, batches of the training stream consumed.
         best_mean_iou: best validation mIoU so far; None before the first validation.
+        step_in_epoch: steps taken in the epoch that is not finished yet.
+        learning_rate: that epoch's, at its first step.
+        epoch_logs: averages of an epoch whose steps are all taken, but that was neither validated
+            nor logged yet.
     """
 
     epoch: int
     step: int
     best_mean_iou: float | None = None
+    step_in_epoch: int = 0
+    learning_rate: float | None = None
+    epoch_logs: dict[str, float] | None = None
 
 
-def save_checkpoint(model: keras.Model, path: str | Path, state: TrainingState) -> None:
+def save_checkpoint(
+    model: keras.Model,
+    path: str | Path,
+    state: TrainingState,
+    running_metrics: Sequence[np.ndarray] = (),
+) -> None:
     """Writes model, optimizer and `state` to `path`, atomically.
+
+    Args:
+        model: a compiled model.
+        path: a `.keras` file.
+        state: how far the run is.
+        running_metrics: what the metrics of an unfinished epoch have added up.
 
     Raises:
         CheckpointError: if the file system refuses; `path` then still holds what it held before.
@@ -52,6 +75,10 @@ def save_checkpoint(model: keras.Model, path: str | Path, state: TrainingState) 
         with zipfile.ZipFile(partial, "a") as archive:
             archive.writestr(_STATE_MEMBER, json.dumps(asdict(state)))
             archive.writestr(_RANDOM_MEMBER, json.dumps(_random_states(model)))
+            if running_metrics:
+                arrays = io.BytesIO()
+                np.savez(arrays, *running_metrics)
+                archive.writestr(_METRICS_MEMBER, arrays.getvalue())
         _flush(partial)
         os.replace(partial, path)
         _flush(path.parent)
@@ -72,6 +99,32 @@ def read_state(path: str | Path) -> TrainingState:
         CheckpointError: if the file is missing, damaged or no checkpoint of a run.
     """
     return TrainingState(**_read_member(Path(path), _STATE_MEMBER))
+
+
+def read_running_metrics(path: str | Path) -> list[np.ndarray]:
+    """What `save_checkpoint` got as `running_metrics`."""
+    with zipfile.ZipFile(path) as archive:
+        if _METRICS_MEMBER not in archive.namelist():
+            return []
+        with np.load(io.BytesIO(archive.read(_METRICS_MEMBER))) as arrays:
+            return [arrays[name] for name in arrays.files]
+
+
+def check_whole(path: str | Path) -> None:
+    """Reads a checkpoint of a run from end to end and compares it with its checksums.
+
+    Raises:
+        CheckpointError: if the file is cut short, altered or no checkpoint of a run.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from None
+    if damaged is not None:
+        raise CheckpointError(f"the checkpoint {path} is damaged: {damaged} fails its checksum")
+    read_state(path)
 
 
 def load_checkpoint(path: str | Path, num_classes: int | None = None) -> keras.Model:
@@ -123,6 +176,9 @@ def restore(model: keras.Model, path: str | Path) -> TrainingState:
     state = read_state(path)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # Under loss scaling.
+    counter = next(variable for variable in inner.variables if variable.name == "iteration")
+    counter.assign(-1)
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
@@ -130,9 +186,8 @@ def restore(model: keras.Model, path: str | Path) -> TrainingState:
         raise CheckpointError(
             f"cannot continue from {path}: it does not fit the configured model: {first_line}"
         ) from error
-    # Keras only warns where the optimizer's variables do not fit, and then starts it afresh.
-    steps = int(getattr(model.optimizer, "inner_optimizer", model.optimizer).iterations)
-    if state.step > 0 and steps == 0:
+    # Keras only warns where the optimizer's variables do not fit, and leaves them as they were.
+    if int(keras.ops.convert_to_numpy(counter)) < 0:
         raise CheckpointError(
             f"cannot continue from {path}: its optimizer or schedule is another one than configured"
         )

@@ -14,6 +14,7 @@ class Plan:
     steps_per_epoch: int
     total_steps: int
     epochs: int
+    steps_per_execution: int = 1
 
     @classmethod
     def of(cls, training: TrainingConfig, steps_in_a_pass: int) -> Plan:
@@ -26,7 +27,12 @@ class Plan:
                     f"`training.steps_per_execution`: expected a divisor of the {steps} {name}. "
                     f"Received: {training.steps_per_execution}"
                 )
-        return cls(steps_per_epoch, total_steps, -(-total_steps // steps_per_epoch))
+        epochs = -(-total_steps // steps_per_epoch)
+        return cls(steps_per_epoch, total_steps, epochs, training.steps_per_execution)
+
+    def steps_in(self, epoch: int) -> int:
+        """Steps of the 0-based `epoch`; the last may have fewer."""
+        return min(self.steps_per_epoch, self.total_steps - epoch * self.steps_per_epoch)
 
     def step_after(self, epoch: int) -> int:
         """Steps taken once the 0-based `epoch` is over."""

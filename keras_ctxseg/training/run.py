@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-import keras_ctxseg as ctx
 from keras_ctxseg.training import assembly
-from keras_ctxseg.training.checkpoint import TrainingState, remove_partial_checkpoints, restore
+from keras_ctxseg.training.checkpoint import (
+    TrainingState,
+    read_running_metrics,
+    remove_partial_checkpoints,
+)
+from keras_ctxseg.training.checkpoint_history import CheckpointHistory
 from keras_ctxseg.training.compilation import compile_arguments
-from keras_ctxseg.training.config import RunConfig
-from keras_ctxseg.training.csv_log import CsvLog
+from keras_ctxseg.training.config import ConfigError, RunConfig
+from keras_ctxseg.training.fitting import Fitting
 from keras_ctxseg.training.plan import Plan
 from keras_ctxseg.training.run_directory import RunDirectory
-from keras_ctxseg.training.validation import (
-    LearningRateLog,
-    SaveLast,
-    StopAfterSteps,
-    Validation,
-)
+from keras_ctxseg.training.strategy import create_strategy
+from keras_ctxseg.training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class RunResult:
 
 def train(
     config: RunConfig,
-    resume: bool = False,
+    resume: bool | Literal["auto"] = False,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
 ) -> RunResult:
@@ -56,33 +56,49 @@ def train(
 
     Args:
         config: the run.
-        resume: go on from the run directory's last checkpoint. With the same configuration the
-            weights become those of a run that was never stopped.
+        resume: go on from the run directory's newest checkpoint that is whole, and begin where
+            there is none; "auto" is another word for it. With the same configuration the weights
+            become those of a run that was never stopped.
         overwrite: discard an earlier run in the directory.
         say: takes the lines that tell what is being done.
 
     Raises:
         ValueError: a configuration, data or checkpoint that cannot be used, a directory that holds
             a run already, a loss that is no number; in every case with what to change.
+        PreemptedError: SIGTERM or SIGINT came, and the run is saved.
+        OSError: a file of the run cannot be written; what was saved before is kept.
     """
     directory = RunDirectory(config.directory)
     if overwrite and not resume:
         directory.discard()
     if not resume:
         directory.refuse_if_used()
+    # Before anything else of TensorFlow, which several workers insist on.
+    strategy = create_strategy(config.training.strategy, config.training.communication)
+    assembly.check_batch_size(config, strategy)
+    history = CheckpointHistory(directory.last, config.training.keep_checkpoints)
     dataset = assembly.load_dataset(config)
     pipeline = assembly.build_pipeline(config, dataset)
     plan = Plan.of(config.training, pipeline.steps_per_epoch)
-    model = assembly.build_model(config, dataset.num_classes)
-    model.compile(
-        **compile_arguments(model, config.training, dataset.ignore_label, plan.total_steps)
-    )
-    state = _begin(model, config, dataset, directory, resume, say)
+    with strategy.scope():
+        model = _build(config, dataset.num_classes, resumed=bool(history.paths()))
+        model.compile(
+            **compile_arguments(model, config.training, dataset.ignore_label, plan.total_steps)
+        )
+    workers = Workers(model.distribute_strategy)
+    if not workers.is_chief:
+        say = _silent
+    state, running_metrics = _begin(model, config, directory, history, workers, resume, say)
+    if workers.is_chief:
+        directory.describe(config, dataset)
     _say_facts(model, config, dataset, plan, state, say)
     seconds = 0.0
     if state.epoch < plan.epochs:
+        fitting = Fitting(
+            model, config, dataset, pipeline, plan, workers, history, state, running_metrics, say
+        )
         began = time.perf_counter()
-        state = _fit(model, config, dataset, pipeline, plan, state)
+        state = fitting()
         seconds = time.perf_counter() - began
     else:
         say(f"The run is complete after {state.epoch} epochs; raise training.epochs to go on.")
@@ -96,17 +112,38 @@ def train(
     )
 
 
-def _begin(model, config, dataset, directory, resume, say) -> TrainingState:
-    for leftover in remove_partial_checkpoints(directory.checkpoints):
-        say(f"Removed {leftover}, left by a save that was cut off.")
+def _build(config, num_classes, resumed):
+    if resumed:  # The weights that the run began with may be gone by now.
+        config = replace(config, model=replace(config.model, weights=None))
+    return assembly.build_model(config, num_classes)
+
+
+def _begin(model, config, directory, history, workers, resume, say):
+    """The state to begin with, and what the metrics of its epoch have added up."""
+    state, running_metrics = TrainingState(epoch=0, step=0), []
+    if workers.is_chief:
+        for leftover in remove_partial_checkpoints(directory.checkpoints):
+            say(f"Removed {leftover}, left by a save that was cut off.")
     if resume:
         for change in directory.changes(config):
             say(f"Changed since the run began: {change}")
-    state = TrainingState(epoch=0, step=0)
-    if resume and directory.last.exists():
-        state = restore(model, directory.last)
-    directory.describe(config, dataset)
-    return state
+        restored = history.restore(model, say)
+        if restored is None:
+            say(f"There is no checkpoint in {directory.checkpoints}: the run begins.")
+        else:
+            state, path = restored
+            running_metrics = read_running_metrics(path)
+    steps = workers.gather([state.step])[:, 0].astype(int).tolist()
+    if len(set(steps)) > 1:
+        raise ConfigError(
+            f"`output_dir`: expected one folder that all workers see. The workers found "
+            f"checkpoints of different steps in {config.output_dir}: {steps}"
+        )
+    return state, running_metrics
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 def _say_facts(model, config, dataset, plan, state, say) -> None:
@@ -127,52 +164,5 @@ def _say_facts(model, config, dataset, plan, state, say) -> None:
     )
     say(f"Directory  {config.directory}")
     if state.step:
-        say(f"Resuming   after epoch {state.epoch}, step {state.step}")
-
-
-def _fit(model, config, dataset, pipeline, plan, state) -> TrainingState:
-    from keras_ctxseg.training.tensorboard import Overlays, ScalarLog, open_writer
-
-    training, directory = config.training, RunDirectory(config.directory)
-    split = config.data.validation_split
-    examples = ctx.data.evaluation_examples(dataset, split, config.data.image_scale)
-    evaluator = ctx.evaluation.Evaluator(
-        model,
-        dataset.num_classes,
-        dataset.ignore_label,
-        dataset.class_names,
-        batch_size=config.evaluation.batch_size,
-    )
-    writer = open_writer(directory.tensorboard)
-    overlays = Overlays(
-        writer, evaluator, dataset.palette, examples, training.overlay_images, dataset.splits[split]
-    )
-    validation = Validation(
-        lambda: evaluator(examples),
-        directory,
-        plan,
-        training.validate_every,
-        state.best_mean_iou,
-        on_validated=overlays,
-    )
-    save_last = SaveLast(directory, plan, validation)
-    callbacks = [
-        LearningRateLog(),
-        validation,
-        CsvLog(directory.log, state.epoch),
-        ScalarLog(writer, plan.step_after),
-        save_last,
-    ]
-    if plan.total_steps % plan.steps_per_epoch:
-        callbacks.append(StopAfterSteps(plan))
-    model.fit(
-        pipeline.build(start_step=state.step),
-        steps_per_epoch=plan.steps_per_epoch,
-        initial_epoch=state.epoch,
-        epochs=plan.epochs,
-        shuffle=False,  # The pipeline does it; True makes Keras warn.
-        callbacks=callbacks,
-        verbose=1 if sys.stdout.isatty() else 2,  # A bar needs a terminal; a file gets a line.
-    )
-    writer.close()
-    return save_last.state or state
+        inside = f", {state.step_in_epoch} steps of the next" if state.step_in_epoch else ""
+        say(f"Resuming   after epoch {state.epoch}{inside}, step {state.step}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,11 @@ class RunDirectory:
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 
+    @property
+    def diverged(self) -> Path:
+        """Batches on which the loss became no number."""
+        return self.path / "diverged"
+
     def refuse_if_used(self) -> None:
         """Raises `ConfigError` where checkpoints of an earlier run would be overwritten."""
         if any(self.checkpoints.glob("*.keras")):
@@ -65,10 +71,11 @@ class RunDirectory:
         """Deletes checkpoints and logs of an earlier run, and nothing else in the folder."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         shutil.rmtree(self.tensorboard, ignore_errors=True)
+        shutil.rmtree(self.diverged, ignore_errors=True)
         self.log.unlink(missing_ok=True)
 
     def describe(self, config: RunConfig, dataset: SegmentationDataset) -> None:
-        """Writes `config.yaml` and `classes.json`."""
+        """Writes `config.yaml`, its paths absolute, and `classes.json`."""
         classes = {
             "classes": list(dataset.class_names),
             "palette": dataset.palette.tolist(),
@@ -76,7 +83,7 @@ class RunDirectory:
         }
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            save_config(config, self.config)
+            save_config(with_absolute_paths(config), self.config)
             self.classes.write_text(json.dumps(classes) + "\n", encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write the run directory {self.path}: {error}") from None
@@ -85,13 +92,37 @@ class RunDirectory:
         """Lines `key: old -> new` for what `config` says otherwise than the file of the run."""
         if not self.config.is_file():
             return []
-        before, after = _leaves(plain(load_config(self.config))), _leaves(plain(config))
+        before, after = (
+            _leaves(plain(with_absolute_paths(each))) for each in (load_config(self.config), config)
+        )
         keys = sorted(set(before) | set(after))
         return [
             f"{key}: {before.get(key)} -> {after.get(key)}"
             for key in keys
             if before.get(key) != after.get(key)
         ]
+
+
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """The configuration as it reads from any working directory.
+
+    Made absolute are `output_dir`, `model.weights` and those options of the data set that are
+    paths.
+    """
+    options = dict(config.data.options)
+    # Here, as the data sets' own modules need TensorFlow.
+    from keras_ctxseg.data.registry import path_options
+
+    for name in path_options(config.data.name):
+        if isinstance(options.get(name), str):
+            options[name] = os.path.abspath(os.path.expanduser(options[name]))
+    weights = config.model.weights
+    return replace(
+        config,
+        output_dir=os.path.abspath(config.output_dir),
+        data=replace(config.data, options=options),
+        model=replace(config.model, weights=None if weights is None else os.path.abspath(weights)),
+    )
 
 
 def _leaves(values: dict, prefix: str = "") -> dict:

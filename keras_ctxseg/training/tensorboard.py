@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ctxseg.data import palettes
+from keras_ctxseg.training.event_file import EventFile
 
 if TYPE_CHECKING:
     from keras_ctxseg.evaluation import Evaluator
@@ -20,28 +21,26 @@ class ScalarLog(keras.callbacks.Callback):
     """Writes every number of the epoch's logs, against the optimizer's step.
 
     Args:
-        writer: where to.
+        events: where to.
         step_after: step count after a 0-based epoch.
     """
 
-    def __init__(self, writer: tf.summary.SummaryWriter, step_after: Callable[[int], int]):
+    def __init__(self, events: EventFile, step_after: Callable[[int], int]):
         super().__init__()
-        self.writer = writer
+        self.events = events
         self.step_after = step_after
 
     def on_epoch_end(self, epoch, logs=None):
-        with self.writer.as_default(step=self.step_after(epoch)):
-            tf.summary.scalar("epoch", epoch + 1)
-            for name, value in (logs or {}).items():
-                tf.summary.scalar(name, value)
-        self.writer.flush()
+        for name, value in {"epoch": epoch + 1, **(logs or {})}.items():
+            self.events.scalar(name, value, self.step_after(epoch))
+        self.events.flush()
 
 
 class Overlays:
     """Draws image, truth and prediction of the same few validation images each time.
 
     Args:
-        writer: where to.
+        events: where to.
         evaluator: predicts with the network in training.
         palette: uint8 (classes, 3), RGB.
         examples: evaluation examples.
@@ -51,14 +50,14 @@ class Overlays:
 
     def __init__(
         self,
-        writer: tf.summary.SummaryWriter,
+        events: EventFile,
         evaluator: Evaluator,
         palette: np.ndarray,
         examples: tf.data.Dataset,
         count: int,
         size: int,
     ):
-        self.writer = writer
+        self.events = events
         self.evaluator = evaluator
         self.palette = palette
         every = max(size // max(count, 1), 1)
@@ -71,11 +70,10 @@ class Overlays:
         )
 
     def __call__(self, epoch: int, step: int) -> None:
-        with self.writer.as_default(step=step):
-            for example in self.examples:
-                name = Path(example["name"].decode()).stem
-                tf.summary.image(f"validation/{name}", self._panel(example)[None])
-        self.writer.flush()
+        for example in self.examples:
+            name = Path(example["name"].decode()).stem
+            self.events.image(f"validation/{name}", self._panel(example), step)
+        self.events.flush()
 
     def _panel(self, example: dict[str, np.ndarray]) -> np.ndarray:
         label = example["label"]
@@ -84,8 +82,3 @@ class Overlays:
         image = np.clip(np.round(image), 0, 255).astype(np.uint8)
         drawn = [palettes.colorize(labels, self.palette) for labels in (label, predicted)]
         return np.concatenate([image, *drawn], axis=1)
-
-
-def open_writer(directory: str | Path) -> tf.summary.SummaryWriter:
-    """A writer into `directory`; a resumed run adds a second file there."""
-    return tf.summary.create_file_writer(str(directory))

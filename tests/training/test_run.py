@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import keras_ctxseg as ctx
-from keras_ctxseg.training import ConfigError, load_config
+from keras_ctxseg.training import ConfigError, checkpoint_history, load_config
 from keras_ctxseg.training.checkpoint import CheckpointError, read_state
 from keras_ctxseg.training.plan import Plan
 from keras_ctxseg.training.run import train
@@ -24,17 +24,15 @@ class StoppedError(Exception):
 
 def stop_after(monkeypatch, epochs):
     """Kills the run right after the checkpoint of the given epoch."""
-    from keras_ctxseg.training import validation
+    original = checkpoint_history.save_checkpoint
 
-    original = validation.save_checkpoint
-
-    def save_then_stop(model, path, state):
-        original(model, path, state)
-        if path.name == "last.keras" and state.epoch == epochs:
+    def save_then_stop(model, path, state, *rest):
+        original(model, path, state, *rest)
+        if state.epoch == epochs:
             raise StoppedError
 
-    monkeypatch.setattr(validation, "save_checkpoint", save_then_stop)
-    return lambda: monkeypatch.setattr(validation, "save_checkpoint", original)
+    monkeypatch.setattr(checkpoint_history, "save_checkpoint", save_then_stop)
+    return lambda: monkeypatch.setattr(checkpoint_history, "save_checkpoint", original)
 
 
 def read_log(directory):
