@@ -1,7 +1,6 @@
 """What becomes of a training example: the augmentations in their order.
 
-`augment` is for one example by itself, `mix` puts several augmented ones together. Both are
-decided wholly by the seed that they get.
+Each is decided wholly by the seed that it gets.
 """
 
 from collections.abc import Callable
@@ -20,7 +19,9 @@ from keras_ctxseg.data.augmentations.rand_augment import RandAugment
 from keras_ctxseg.data.augmentations.seeds import Draw, Seed, derived, uniform
 from keras_ctxseg.data.augmentations.window import Window, plan_window
 
-View: TypeAlias = Callable[[Seed, tuple | list], Example]
+Read: TypeAlias = Callable[[], Example]
+ReadAny: TypeAlias = Callable[[Seed], Example]
+Size: TypeAlias = tuple | list
 
 
 def augment(
@@ -29,9 +30,8 @@ def augment(
     seed: Seed,
     config: AugmentationConfig,
     ignore_label: int,
-    size: tuple | list | None = None,
 ) -> Example:
-    """Scale, crop, flip, turn, recolour and pad an example.
+    """Scale, crop, flip, turn, recolour and pad an example by itself.
 
     Args:
         image: `(height, width, 3)` RGB in 0 ... 255.
@@ -39,110 +39,73 @@ def augment(
         seed: integer `(2,)`; the same seed gives the same result.
         config: what to do.
         ignore_label: the id of padding.
-        size: height and width of the result, integers or int32 scalars; `config.crop_size` if not
-            given.
 
     Returns:
-        float32 `(*size, 3)` in 0 ... 255 and int32 `size`.
+        float32 `(*config.crop_size, 3)` in 0 ... 255 and int32 `config.crop_size`.
     """
-    size = config.crop_size if size is None else size
-    random = tf.unstack(uniform(seed, (8,)))
-    drawn = RandAugment(config.rand_augment, derived(seed, Draw.RAND_AUGMENT))
-
-    window = _plan(label, size, seed, random[:3], config, ignore_label)
-    mirrored = tf.logical_and(config.flip, random[3] < 0.5)
-    image, label, paddings = _show(image, label, window, mirrored, seed, drawn, config)
-    image = drawn.recolor(image)
-    image = recolor(image, random[4:8], config)
+    image, label, paddings = _show(image, label, config.crop_size, seed, config, ignore_label)
+    image = _change_colors(image, seed, config)
     image, label = pad(image, label, paddings)
-    return fill_outside(image, label, config.pad_value, ignore_label)
+    return _finished(image, label, config, ignore_label)
 
 
-def mix(
-    own: View,
-    partner: View,
+def augment_and_mix(
+    read: Read,
+    read_any: ReadAny,
     seed: Seed,
     config: AugmentationConfig,
     ignore_label: int,
     pasted_ids: tuple[int, ...] = (),
 ) -> Example:
-    """Mosaic, copy-paste and ClassMix of examples that were augmented one by one.
+    """`augment`, with the pixels of further examples where the configuration wants them.
+
+    Every example is scaled, cropped, flipped and turned by itself; colours change together.
 
     Args:
-        own: gives the stream's own example, augmented by a seed to a size `[height, width]`.
-        partner: likewise, an example that the seed chooses as well.
-        seed: integer `(2,)`; the same seed gives the same result.
-        config: what to do.
-        ignore_label: the id of pixels that are never pasted.
-        pasted_ids: of the classes that copy-paste pastes.
+        read: gives the example, as `augment` takes it.
+        read_any: gives any example, chosen by a seed.
+        seed, config, ignore_label: as in `augment`.
+        pasted_ids: the ids of `config.copy_paste.classes`.
 
     Returns:
-        float32 `(*config.crop_size, 3)` in 0 ... 255 and int32 `config.crop_size`.
+        As `augment`.
     """
-    size = config.crop_size
+    if not (config.mosaic.probability or config.copy_paste.probability
+            or config.class_mix.probability):  # fmt: skip
+        return augment(*read(), seed, config, ignore_label)
 
-    def partner_for(draw, place=0):
+    def view(example: Example, view_seed: Seed, size: Size) -> Example:
+        return pad(*_show(*example, size, view_seed, config, ignore_label))
+
+    def own(size: Size) -> Example:
+        return view(read(), seed, size)
+
+    def partner(draw: int, place: int = 0):
         partner_seed = derived(derived(seed, draw), place)
-        return lambda size: partner(partner_seed, size)
+        return lambda size: view(
+            read_any(derived(partner_seed, Draw.PARTNER)), partner_seed, size
+        )
 
-    def several():
-        corners = [lambda size: own(seed, size), *(partner_for(Draw.MOSAIC, i) for i in (1, 2, 3))]
-        return mosaic(corners, size, derived(seed, Draw.MOSAIC), config.mosaic)
+    def assembled():
+        corners = [own, *(partner(Draw.MOSAIC, place) for place in (1, 2, 3))]
+        return mosaic(corners, config.crop_size, derived(seed, Draw.MOSAIC), config.mosaic)
 
-    def copied():
-        return paste(example, partner_for(Draw.COPY_PASTE)(size), of_classes(pasted_ids))
+    def pasted(example: Example):
+        return paste(example, partner(Draw.COPY_PASTE)(config.crop_size), of_classes(pasted_ids))
 
-    def mixed():
-        other = partner_for(Draw.CLASS_MIX)(size)
-        chosen = of_half_the_classes(other[1], derived(seed, Draw.CLASS_MIX), ignore_label)
-        return paste(example, other, chosen)
+    def mixed(example: Example):
+        other = partner(Draw.CLASS_MIX)(config.crop_size)
+        half = of_half_the_classes(other[1], derived(seed, Draw.CLASS_MIX), ignore_label)
+        return paste(example, other, half)
 
     choices = uniform(derived(seed, Draw.CHOICE), (3,))
-    example = _maybe(choices[0], config.mosaic.probability, several, lambda: own(seed, size))
-    example = _maybe(choices[1], config.copy_paste.probability, copied, lambda: example)
-    return _maybe(choices[2], config.class_mix.probability, mixed, lambda: example)
-
-
-def _maybe(choice, probability: float, change: Callable, otherwise: Callable):
-    return tf.cond(choice < probability, change, otherwise) if probability else otherwise()
-
-
-def _plan(label, size, seed, random, config, ignore_label) -> Window:
-    low, high = config.scale_range
-    scale = low + (high - low) * random[0]
-    place = tf.stack(random[1:3])
-    if config.cat_max_ratio == 1:
-        return plan_window(tf.shape(label), size, scale, place)
-    others = uniform(derived(seed, Draw.CROP), (ATTEMPTS, 2))
-    places = tf.concat([place[None], others], 0)
-    return plan_varied_window(label, size, scale, places, config.cat_max_ratio, ignore_label)
-
-
-def _show(image, label, window, mirrored, seed, drawn, config):
-    """The window's pixels, and the padding that is still to come."""
-
-    def upright():
-        shown = _mirror_and_resize(window.cut(image), window.cut(label), window.shown, mirrored)
-        return *shown, window.paddings
-
-    if not config.rotation and not drawn.is_geometric:
-        return upright()
-    degrees = uniform(derived(seed, Draw.ROTATION), (), -config.rotation, config.rotation)
-    size = [axis.before + axis.shown + axis.after for axis in window]
-    transform = affine.compose(affine.rotation(degrees), drawn.transform(size))
-
-    def turned():
-        shown = affine.show_transformed(image, label, window, mirrored, transform)
-        return *shown, tf.zeros((2, 2), tf.int32)
-
-    return tf.cond(tf.reduce_all(transform == affine.identity()), upright, turned)
-
-
-def _mirror_and_resize(image, label, size, mirrored):
-    image, label = tf.cond(  # here, where pixels are few and small
-        mirrored,
-        lambda: (tf.reverse(image, [1]), tf.reverse(label, [1])),
-        lambda: (image, label),
+    example = _maybe(
+        choices[0] < config.mosaic.probability, assembled, lambda: own(config.crop_size)
     )
-    image = tf.image.resize(image, size, "bilinear")
-    return image, tf.image.resize(label[..., None], size, "nearest")[..., 0]
+    example = _maybe(
+        choices[1] < config.copy_paste.probability, lambda: pasted(example), lambda: example
+    )
+    image, label = _maybe(choices[2] < config.class_mix.probability, mixed, example)
+    image, _ = fill_outside(image, label, config.pad_value, ignore_label)
+    image = _change_colors(image, seed, config)
+    return _finished(image, label, config, ignore_label)

@@ -16,6 +16,7 @@ from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.augment import augment, mix
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
 from keras_ctxseg.data.augmentations.seeds import Draw, derived, index_below
+from keras_ctxseg.data.batch_part import BatchPart
 from keras_ctxseg.data.dataset import ExampleReader, SegmentationDataset
 from keras_ctxseg.data.evaluation_split import check_scaled_sizes
 from keras_ctxseg.data.packed_examples import PackedExamples
@@ -75,20 +76,26 @@ class TrainPipeline:
         """
         return math.ceil(self.dataset.splits[self.split] / self.batch_size)
 
-    def build(self, start_step: int = 0) -> tf.data.Dataset:
+    def build(self, start_step: int = 0, part: BatchPart | None = None) -> tf.data.Dataset:
         """The stream from batch `start_step` on, without end.
+
+        Args:
+            start_step: 0-based number of the first batch.
+            part: the replicas whose parts of each batch to make, one element for each replica;
+                None for whole batches.
 
         Returns:
             A `tf.data.Dataset` of float32 `(batch_size, *crop_size, 3)` images in 0 ... 255 and
-            int32 `(batch_size, *crop_size)` labels.
+            int32 `(batch_size, *crop_size)` labels; with `part` of as many as a replica gets.
         """
         if start_step < 0:
             raise ValueError(f"`start_step`: expected 0 or more. Received: {start_step}")
         self._reader = self._reader or self._open()
-        numbers = tf.data.Dataset.range(start_step * self.batch_size, np.iinfo(np.int64).max)
+        places = (part or BatchPart()).places(self.batch_size)
+        numbers = _numbers(start_step, self.batch_size, places.ravel())
         batches = (
             numbers.map(self.example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .batch(self.batch_size, drop_remainder=True)
+            .batch(places.shape[1], drop_remainder=True)
             .prefetch(tf.data.AUTOTUNE)
         )
         return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
@@ -150,6 +157,15 @@ class TrainPipeline:
             leave=False,
         )
         return PackedExamples(progress, reader.sizes)
+
+
+def _numbers(start_step: int, batch_size: int, places: np.ndarray) -> tf.data.Dataset:
+    """Numbers of the examples at `places` of every batch, from batch `start_step` on."""
+    places = tf.constant(places, tf.int64)
+    last_step = np.iinfo(np.int64).max // batch_size
+    return tf.data.Dataset.range(start_step, last_step).flat_map(
+        lambda step: tf.data.Dataset.from_tensor_slices(step * batch_size + places)
+    )
 
 
 class ScaledExamples:

@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,7 +26,8 @@ _LENGTH, _FRAME = 8, 16  # bytes: a record's length; that with the two checksums
 _BUFFER = 1 << 18
 _PNG_SIZE = 16  # where a PNG file holds its width and height
 
-# Bytes of a serialised record -> scalar strings `image` and `label` (encoded files) and `name`.
+# Bytes of a serialised record -> scalar strings: `image` and `label`, which are encoded files, and
+# `name`; without a name, an example is called by its number.
 Parser = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
@@ -69,7 +71,7 @@ class RecordExamples:
         return {
             "image": tf.ensure_shape(decode_rgb(parts["image"]), (None, None, 3)),
             "label": tf.ensure_shape(label, (None, None)),
-            "name": parts["name"],
+            "name": tf.where(parts["name"] == "", tf.as_string(index), parts["name"]),
         }
 
 
@@ -97,7 +99,7 @@ def _index(paths: list[Path], parse: Parser, description: str):
     try:
         with np.load(cached) as content:
             return content["numbers"], content["starts"], content["sizes"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass
     per_file = [_record_starts(path) for path in paths]
     numbers = np.repeat(np.arange(len(paths)), [len(starts) for starts in per_file])

@@ -81,11 +81,11 @@ PUBLISHED = PublishedDataset(
 def split_of(name: str) -> str:
     """The split of an image, by the lists of SegNet's authors.
 
-    Sequence Seq05VD and the frames of 0001TP after 8550 are the test set, the 101 frames 7959 to
+    Sequence Seq05VD and the frames of 0001TP after 8520 are the test set, the 101 frames 7959 to
     8159 of 0016E5 validate, all others train.
     """
     sequence, _, frame = name.partition("_")
-    if sequence == "Seq05VD" or (sequence == "0001TP" and int(frame) > 8550):
+    if sequence == "Seq05VD" or (sequence == "0001TP" and int(frame) > 8520):
         return "test"
     if sequence == "0016E5" and 7959 <= int(frame) <= 8159:
         return "validation"

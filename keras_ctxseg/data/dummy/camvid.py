@@ -9,7 +9,7 @@ from keras_ctxseg.data.dummy.pictures import Pictures
 _NAMES = {
     "train": ("0001TP_008520", "0016E5_08190", "0006R0_f00930", "0016E5_07920"),
     "validation": ("0016E5_07959", "0016E5_08159", "0016E5_08001", "0016E5_08003"),
-    "test": ("0001TP_008580", "Seq05VD_f00000", "Seq05VD_f00030", "0001TP_010380"),
+    "test": ("0001TP_008550", "Seq05VD_f00000", "Seq05VD_f00030", "0001TP_010380"),
 }
 
 

@@ -1,0 +1,161 @@
+"""tf-models' format: its own decoder reads what is written, and what its tools write is read."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_ctxseg import data
+from keras_ctxseg.cli import main
+from keras_ctxseg.data.tfrecord import write_tfrecords
+
+
+@pytest.fixture
+def dataset(write_folder):
+    """Five training and two validation images with four classes and void."""
+    return data.load("folder", path=write_folder())
+
+
+def arrays(dataset, split):
+    return list(dataset.examples(split).as_numpy_iterator())
+
+
+def same(one, other):
+    assert len(one) == len(other)
+    for first, second in zip(one, other, strict=True):
+        for key in ("image", "label", "name"):
+            np.testing.assert_array_equal(first[key], second[key])
+
+
+def test_what_is_written_comes_back(dataset, tmp_path):
+    for split, shards in (("train", 3), ("val", 1)):
+        files = write_tfrecords(dataset, split, tmp_path / "records", shards)
+        assert [file.name for file in files] == [
+            f"{split}-{shard:05d}-of-{shards:05d}.tfrecord" for shard in range(shards)
+        ]
+    again = data.load("tfrecord", pattern=str(tmp_path / "records" / "{split}-*"), num_classes=4)
+    assert dict(again.splits) == {"train": 5, "val": 2}
+    for split in again.splits:
+        same(arrays(again, split), arrays(dataset, split))
+    assert not list((tmp_path / "records").glob("*.partial"))
+
+
+def test_tf_models_decoder_reads_it(dataset, tmp_path):
+    from official.vision.dataloaders import segmentation_input
+
+    files = write_tfrecords(dataset, "train", tmp_path)
+    decoder = segmentation_input.Decoder()
+    parser = segmentation_input.Parser(
+        output_size=[40, 52], ignore_label=255, resize_eval_groundtruth=True
+    )
+    records = tf.data.TFRecordDataset([str(file) for file in files])
+    for record, example in zip(records, arrays(dataset, "train"), strict=True):
+        decoded = decoder.decode(record)
+        assert (decoded["image/height"], decoded["image/width"]) == example["label"].shape
+        image = tf.io.decode_image(decoded["image/encoded"])
+        np.testing.assert_array_equal(image, example["image"])
+        _, labels = parser._parse_eval_data(decoded)
+        np.testing.assert_array_equal(labels["masks"][..., 0], example["label"])
+
+
+def test_what_tf_models_writes_is_read(tmp_path, rng):
+    from official.vision.data import tfrecord_lib
+
+    image = rng.integers(0, 256, (37, 45, 3), np.uint8)
+    label = rng.choice(np.array([0, 1, 2, 7], np.uint8), (37, 45))
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG")
+    features = tfrecord_lib.image_info_to_feature_dict(
+        37, 45, "one.jpg", 17, buffer.getvalue(), "jpeg"
+    )
+    features["image/segmentation/class/encoded"] = tfrecord_lib.convert_to_feature(
+        tfrecord_lib.encode_mask_as_png(label)
+    )
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    with tf.io.TFRecordWriter(str(tmp_path / "val-00000-of-00001")) as writer:
+        writer.write(example.SerializeToString())
+    dataset = data.load(
+        "tfrecord", pattern={"val": str(tmp_path / "val-*")}, num_classes=3, ignore_label=7
+    )
+    (read,) = arrays(dataset, "val")
+    assert read["name"] == b"17"
+    np.testing.assert_array_equal(read["label"], np.where(label == 7, 255, label))
+    np.testing.assert_array_equal(read["image"], np.array(Image.open(buffer)))
+
+
+def test_records_with_the_four_required_keys_only(dataset, tmp_path):
+    (file,) = write_tfrecords(dataset, "val", tmp_path)
+    kept = ("image/encoded", "image/height", "image/width", "image/segmentation/class/encoded")
+    with tf.io.TFRecordWriter(str(tmp_path / "bare")) as writer:
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+            features = tf.train.Example.FromString(record).features.feature
+            bare = tf.train.Features(feature={key: features[key] for key in kept})
+            writer.write(tf.train.Example(features=bare).SerializeToString())
+    bare = data.load("tfrecord", pattern={"val": str(tmp_path / "bare")}, num_classes=4)
+    assert [example["name"] for example in arrays(bare, "val")] == [b"0", b"1"]
+
+
+def test_a_class_file_names_and_maps(dataset, tmp_path):
+    write_tfrecords(dataset, "val", tmp_path)
+    classes = {
+        "classes": ["ground", "car"],
+        "label_map": {"0": 0, "1": 0, "2": "ground", "3": "car"},
+        "void": 255,
+    }
+    (tmp_path / "classes.json").write_text(json.dumps(classes))
+    mapped = data.load(
+        "tfrecord", pattern=str(tmp_path / "{split}-*"), classes=tmp_path / "classes.json"
+    )
+    assert mapped.class_names == ("ground", "car")
+    table = np.full(256, 255)
+    table[:4] = [0, 0, 0, 1]
+    for one, other in zip(arrays(mapped, "val"), arrays(dataset, "val"), strict=True):
+        np.testing.assert_array_equal(one["label"], table[other["label"]])
+
+
+def test_jpeg_is_close(dataset, tmp_path):
+    write_tfrecords(dataset, "val", tmp_path, image_format="jpeg")
+    again = data.load("tfrecord", pattern=str(tmp_path / "{split}-*"), num_classes=4)
+    for one, other in zip(arrays(again, "val"), arrays(dataset, "val"), strict=True):
+        np.testing.assert_array_equal(one["label"], other["label"])
+        # Noise is the hardest image for JPEG; its chroma is halved.
+        difference = one["image"].astype(float).mean(-1) - other["image"].astype(float).mean(-1)
+        assert 0 < np.abs(difference).mean() < 20
+
+
+def test_the_command(write_folder, tmp_path, capsys):
+    folder, output = write_folder(), tmp_path / "records"
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: trial\nmodel: {name: fcn_resnet18}\n"
+        f"data: {{name: folder, options: {{path: {folder}}}}}\n"
+    )
+    assert main(["convert-data", str(recipe), "--output", str(output), "--shards", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "train: 5 examples in 2 files" in printed
+    assert str(output / "classes.json") in printed
+    again = data.load(
+        "tfrecord", pattern=f"{output}/{{split}}-*.tfrecord", classes=output / "classes.json"
+    )
+    original = data.load("folder", path=folder)
+    assert again.class_names == original.class_names
+    np.testing.assert_array_equal(again.palette, original.palette)
+    same(arrays(again, "train"), arrays(original, "train"))
+
+
+def test_errors_say_what_would_be_right(dataset, tmp_path):
+    with pytest.raises(ValueError, match=r"with \{split\} in it.*Received: 'x-\*'"):
+        data.load("tfrecord", pattern="x-*", num_classes=2)
+    with pytest.raises(ValueError, match="no file matches .* with any of train, val"):
+        data.load("tfrecord", pattern=str(tmp_path / "{split}-*"), num_classes=2)
+    with pytest.raises(ValueError, match="no file matches .*, split 'dev'"):
+        data.load("tfrecord", pattern={"dev": str(tmp_path / "dev-*")}, num_classes=2)
+    with pytest.raises(ValueError, match="expected one of `classes`"):
+        data.load("tfrecord", pattern="{split}")
+    with pytest.raises(ValueError, match="`shards`: expected 1 or more"):
+        write_tfrecords(dataset, "val", tmp_path, shards=0)
+    with pytest.raises(ValueError, match="`image_format`: expected one of png, jpeg"):
+        write_tfrecords(dataset, "val", tmp_path, image_format="webp")
