@@ -13,9 +13,9 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from keras_ctxseg._naming import nearest
-from keras_ctxseg.data.augment import augment, mix
+from keras_ctxseg.data.augment import augment_and_mix
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
-from keras_ctxseg.data.augmentations.seeds import Draw, derived, index_below
+from keras_ctxseg.data.augmentations.seeds import index_below
 from keras_ctxseg.data.batch_part import BatchPart
 from keras_ctxseg.data.dataset import ExampleReader, SegmentationDataset
 from keras_ctxseg.data.evaluation_split import check_scaled_sizes
@@ -105,30 +105,18 @@ class TrainPipeline:
         reader = self._reader = self._reader or self._open()
         number = tf.cast(number, tf.int64)
 
-        def view(index, seed, size):
+        def read(index):
             example = reader.read(index)
-            return augment(
-                example["image"],
-                example["label"],
-                seed,
-                self.config,
-                self.dataset.ignore_label,
-                size,
-            )
+            return example["image"], example["label"]
 
-        def partner(seed, size):
-            return view(index_below(derived(seed, Draw.PARTNER), len(reader)), seed, size)
-
-        image, label = mix(
-            lambda seed, size: view(self.source_index(number), seed, size),
-            partner,
+        return augment_and_mix(
+            lambda: read(self.source_index(number)),
+            lambda seed: read(index_below(seed, len(reader))),
             tf.stack([tf.constant(self.seed, tf.int64), number]),
             self.config,
             self.dataset.ignore_label,
             self._pasted_ids,
         )
-        size = self.config.crop_size
-        return tf.ensure_shape(image, (*size, 3)), tf.ensure_shape(label, size)
 
     def source_index(self, number: tf.Tensor | int) -> tf.Tensor:
         """Which example of the split (int64) stands at `number` of the stream; scalars."""

@@ -71,8 +71,10 @@ def evaluate_arguments(model: keras.Model, given: dict[str, Any]) -> dict[str, A
     check_compiled(model)
     agree_on_statistics(model)
     if not _is_ready(given["x"]):
-        data = _taken(given, "x", "y", "sample_weight", "batch_size")
-        given["x"] = _evaluation(model, *data, given["steps"], labelled=True)
+        x, y, sample_weight, batch_size = _taken(given, "x", "y", "sample_weight", "batch_size")
+        given["x"] = _evaluation(
+            model, x, y, sample_weight, batch_size, given["steps"], labelled=True
+        )
     model._steps_left["test"] = given["steps"] = _number_of_steps(given)
     return given
 

@@ -34,17 +34,18 @@ class ReplicatedTraining:
         return {"train": None, "test": None, "predict": None}
 
     @property
-    def _is_replicated(self) -> bool:
+    def is_replicated(self) -> bool:
         """Whether Keras' own loops do not serve."""
-        if getattr(self, "_distribute_strategy", None) is None:
+        strategy = getattr(self, "_distribute_strategy", None)
+        if strategy is None:
             return False
         from keras_ctxseg.models.replica_steps import is_replicated
 
-        return is_replicated(self._distribute_strategy)
+        return is_replicated(strategy)
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
-        if not self._is_replicated:
+        if not self.is_replicated:
             return super().fit(*args, **kwargs)
         from keras_ctxseg.models.replica_arguments import fit_arguments, named
 
@@ -52,7 +53,7 @@ class ReplicatedTraining:
 
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, *args, **kwargs):
-        if not self._is_replicated:
+        if not self.is_replicated:
             return super().evaluate(*args, **kwargs)
         from keras_ctxseg.models.replica_arguments import evaluate_arguments, named
 
@@ -60,7 +61,7 @@ class ReplicatedTraining:
 
     @functools.wraps(keras.Model.predict)
     def predict(self, *args, **kwargs):
-        if not self._is_replicated:
+        if not self.is_replicated:
             return super().predict(*args, **kwargs)
         from keras_ctxseg.models.replica_arguments import named, predict_arguments
 
@@ -79,14 +80,14 @@ class ReplicatedTraining:
         return train_step(self, data)
 
     def test_step(self, data):
-        if not self._is_replicated:
+        if not self.is_replicated:
             return super().test_step(data)
         from keras_ctxseg.models.replica_steps import test_step
 
         return test_step(self, data)
 
     def predict_on_batch(self, x):
-        if not self._is_replicated:
+        if not self.is_replicated:
             return super().predict_on_batch(x)
         from keras_ctxseg.models.replica_steps import predict_on_batch
 
@@ -95,7 +96,7 @@ class ReplicatedTraining:
     # What follows is private in Keras; tests/distribution/test_private_keras.py watches it.
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        if not self._is_replicated:
+        if not self.is_replicated:
             return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
         from keras_ctxseg.models.replica_steps import first_local_batch
 
@@ -105,14 +106,14 @@ class ReplicatedTraining:
             self._symbolic_build(data_batch=data_batch)
 
     def _make_function(self, step_function, *args, **kwargs):
-        if not self._is_replicated:
+        if not self.is_replicated:
             return super()._make_function(step_function, *args, **kwargs)
         from keras_ctxseg.models.replica_steps import make_function
 
         return make_function(self, step_function)
 
     def make_predict_function(self, force=False):
-        if not self._is_replicated:
+        if not self.is_replicated:
             return super().make_predict_function(force=force)
         from keras_ctxseg.models.replica_steps import make_predict_function
 

@@ -20,6 +20,7 @@ _HOMES = {
     "SGD": "optimizers",
     "TrainingConfig": "config",
     "averaged_weights": "averaging",
+    "create_strategy": "strategy",
     "default_compile": "compilation",
     "load_checkpoint": "checkpoint",
     "load_config": "config_file",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 import keras_ctxseg as ctx
+from keras_ctxseg.data.batch_part import BatchPart
 from keras_ctxseg.training.config import ConfigError, RunConfig
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from keras_ctxseg.data import SegmentationDataset, TrainPipeline
 
 
@@ -41,9 +44,20 @@ def build_model(config: RunConfig, num_classes: int) -> keras.Model:
         for key, value in config.model.options.items()
     }
     with dtype_policy(config.training.precision):
-        return ctx.models.build(
+        model = ctx.models.build(
             config.model.name, num_classes, weights=config.model.weights, **options
         )
+    model.accumulate_steps = config.training.accumulate_steps
+    if config.training.sync_batch_norm:
+        synchronize_batch_norm(model)
+    return model
+
+
+def synchronize_batch_norm(model: keras.Model) -> None:
+    """Has all batch normalisation of a model count over all replicas. Before `compile`."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
 
 
 def build_pipeline(config: RunConfig, dataset: SegmentationDataset) -> TrainPipeline:
@@ -57,6 +71,40 @@ def build_pipeline(config: RunConfig, dataset: SegmentationDataset) -> TrainPipe
         cache=config.data.cache,
         image_scale=config.data.image_scale,
     )
+
+
+def batches(model: keras.Model, pipeline: TrainPipeline, start_step: int) -> Any:
+    """The stream from batch `start_step` on, as the model's `fit` takes it.
+
+    On several replicas each worker makes its part of every batch only, of the same stream.
+    """
+    if not getattr(model, "is_replicated", False):
+        return pipeline.build(start_step)
+    from keras_ctxseg.models.global_batches import ReplicaStream
+
+    def local_part(context):
+        count = context.num_replicas_in_sync // context.num_input_pipelines
+        part = BatchPart(
+            first_replica=context.input_pipeline_id * count,
+            local_replicas=count,
+            replicas=context.num_replicas_in_sync,
+            pieces=model.accumulate_steps,
+        )
+        return pipeline.build(start_step, part)
+
+    return ReplicaStream(model.distribute_strategy, local_part)
+
+
+def check_batch_size(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
+    """Raises `ConfigError` unless the batch splits evenly over the strategy's replicas."""
+    replicas = strategy.num_replicas_in_sync
+    parts = replicas * config.training.accumulate_steps
+    if config.training.batch_size % parts:
+        raise ConfigError(
+            f"`training.batch_size`: expected a multiple of {parts}, for {replicas} replicas and "
+            f"accumulate_steps={config.training.accumulate_steps}. "
+            f"Received: {config.training.batch_size}"
+        )
 
 
 @contextlib.contextmanager

@@ -20,6 +20,10 @@ def _require(condition: bool, key: str, expected: str, value: Any) -> None:
         raise ConfigError(f"`{key}`: expected {expected}. Received: {value!r}")
 
 
+StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"]
+Communication = Literal["auto", "nccl", "ring", "hierarchical"]
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Which network is built.
@@ -90,6 +94,13 @@ class TrainingConfig:
         overlay_images: validation images drawn in TensorBoard.
         jit_compile: XLA; far slower on CPU.
         steps_per_execution: steps per call into the graph.
+        strategy, communication: devices and machines, and how they sum gradients; see
+            `create_strategy`.
+        accumulate_steps: pieces that a batch is cut into, one after another, for one update: less
+            memory, the same batch size.
+        sync_batch_norm: batch statistics over all replicas rather than each one's own.
+        lr_multipliers: factors of the rate by prefix of a variable's path, its layer's name first;
+            the longest prefix wins. Beside, or instead of, `head_lr_multiplier`.
         save_every_steps, save_every_minutes: also save inside an epoch, so often, and before each
             validation; null saves at the end of each epoch only.
         keep_checkpoints: how many states to go on from are kept, the newest included; one that
@@ -121,13 +132,19 @@ class TrainingConfig:
     overlay_images: int = 4
     jit_compile: bool = False
     steps_per_execution: int = 1
+    strategy: StrategyName = "auto"
+    communication: Communication = "auto"
+    accumulate_steps: int = 1
+    sync_batch_norm: bool = False
+    lr_multipliers: Mapping[str, Any] = field(default_factory=dict)
     save_every_steps: int | None = None
     save_every_minutes: float | None = None
     keep_checkpoints: int = 2
 
     def __post_init__(self):
         for name in ("batch_size", "epochs", "steps", "steps_per_epoch", "validate_every",
-                     "steps_per_execution", "save_every_steps", "keep_checkpoints"):  # fmt: skip
+                     "steps_per_execution", "save_every_steps", "keep_checkpoints",
+                     "accumulate_steps"):  # fmt: skip
             value = getattr(self, name)
             _require(value is None or value >= 1, f"training.{name}", "at least 1", value)
         for name in ("learning_rate", "poly_power", "clip_norm", "save_every_minutes"):
@@ -140,6 +157,17 @@ class TrainingConfig:
         for name in ("momentum", "ema_momentum", "label_smoothing"):
             value = getattr(self, name)
             _require(value is None or 0 <= value < 1, f"training.{name}", "0 <= value < 1", value)
+        for prefix, factor in self.lr_multipliers.items():
+            number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+            key = f"training.lr_multipliers.{prefix}"
+            _require(number and factor >= 0, key, "a number of at least 0", factor)
+        if self.jit_compile:
+            on_one = self.strategy not in ("mirrored", "multi_worker")
+            expected = "one_device or tpu with training.jit_compile (XLA)"
+            _require(on_one, "training.strategy", expected, self.strategy)
+        parts = self.accumulate_steps
+        expected = f"a multiple of the {parts} training.accumulate_steps"
+        _require(self.batch_size % parts == 0, "training.batch_size", expected, self.batch_size)
         fraction = self.top_k_fraction
         _require(1e-4 <= fraction <= 1, "training.top_k_fraction", "0.0001 to 1", fraction)
 
