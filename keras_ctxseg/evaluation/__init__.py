@@ -10,9 +10,17 @@ samples = ctx.evaluation.report_samples(evaluator, examples, result)
 ctx.evaluation.write_report(result, samples, "report.html", dataset.palette)
 """
 
+from keras_ctxseg.evaluation.comparison import (
+    Comparison,
+    Estimate,
+    compare,
+    comparison_table,
+)
 from keras_ctxseg.evaluation.evaluator import Evaluator
 from keras_ctxseg.evaluation.label_files import LabelFormat, label_format
 from keras_ctxseg.evaluation.prediction import PredictedImage, PredictionResult, predict
+from keras_ctxseg.evaluation.predictor import Prediction, Predictor
+from keras_ctxseg.evaluation.protocol import PROTOCOLS, Protocol, named_protocol
 from keras_ctxseg.evaluation.report import write_report
 from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
 from keras_ctxseg.evaluation.samples import ReportSample, report_samples
@@ -20,17 +28,26 @@ from keras_ctxseg.evaluation.side_by_side import draw_side_by_side
 from keras_ctxseg.evaluation.video import PredictedVideo, label_video, predict_video
 
 __all__ = [
+    "PROTOCOLS",
+    "Comparison",
+    "Estimate",
     "EvaluationResult",
     "Evaluator",
     "ImageScore",
     "LabelFormat",
     "PredictedImage",
     "PredictedVideo",
+    "Prediction",
     "PredictionResult",
+    "Predictor",
+    "Protocol",
     "ReportSample",
+    "compare",
+    "comparison_table",
     "draw_side_by_side",
     "label_format",
     "label_video",
+    "named_protocol",
     "predict",
     "predict_video",
     "report_samples",
