@@ -5,6 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from keras_ctxseg.cli._protocol import add_protocol_arguments, protocol_overrides
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run
 
 SUMMARY = "score a checkpoint at the images' own size; write JSON and an HTML report"
@@ -18,10 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="default: evaluation.split, else data.validation_split")
     parser.add_argument("--data", metavar="CONFIG", help="a recipe whose data set is taken instead")
     parser.add_argument("--output", metavar="DIR", type=Path, help="default: RUN/evaluation/SPLIT")
+    add_protocol_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    opened = open_run(arguments.run, arguments.overrides, arguments.data)
+    overrides = [*arguments.overrides, *protocol_overrides(arguments)]
+    opened = open_run(arguments.run, overrides, arguments.data)
     evaluate(opened, arguments.split, arguments.output)
     return 0
 
@@ -29,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = None):
     """Scores, prints the table, and writes `scores.json` and `report.html` into `output`."""
     import keras_ctxseg as ctx
-    from keras_ctxseg.training.assembly import load_dataset
+    from keras_ctxseg.training.assembly import build_evaluator, load_dataset
     from keras_ctxseg.training.checkpoint import load_checkpoint
 
     config = opened.config
@@ -38,14 +41,7 @@ def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = 
     dataset = load_dataset(config)
     examples = ctx.data.evaluation_examples(dataset, split, config.data.image_scale)
     model = load_checkpoint(opened.checkpoint, dataset.num_classes)
-    evaluator = ctx.evaluation.Evaluator(
-        model,
-        dataset.num_classes,
-        dataset.ignore_label,
-        dataset.class_names,
-        batch_size=config.evaluation.batch_size,
-        progress=sys.stdout.isatty(),
-    )
+    evaluator = build_evaluator(config, model, dataset, progress=sys.stdout.isatty())
     result = evaluator(examples)
     print(result.table())
     output.mkdir(parents=True, exist_ok=True)
@@ -65,6 +61,7 @@ def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = 
             "Checkpoint": str(opened.checkpoint),
             "Data": f"{dataset.name}, {split}, {dataset.splits[split]} images",
             "Image scale": config.data.image_scale,
+            "Prediction": result.protocol.describe(),
         },
         title=f"{config.name} on {dataset.name}/{split}",
     )

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from keras_ctxseg.cli._protocol import add_protocol_arguments, protocol_overrides
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run
 
 SUMMARY = "label images and videos: label maps, overlays, videos in the classes' colours"
@@ -28,10 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlay", action="store_true", help="in videos, lay the colours over the frames"
     )
+    add_protocol_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    opened = open_run(arguments.run, data=arguments.data)
+    opened = open_run(arguments.run, protocol_overrides(arguments), arguments.data)
     failures = predict(
         opened, arguments.images, arguments.output, arguments.format, arguments.overlay
     )
@@ -52,7 +54,7 @@ def predict(
     from keras_ctxseg.data.class_file import read_class_file
     from keras_ctxseg.evaluation.image_paths import find_files, output_names
     from keras_ctxseg.evaluation.video_file import is_video
-    from keras_ctxseg.training.assembly import load_dataset
+    from keras_ctxseg.training.assembly import evaluation_protocol, load_dataset
     from keras_ctxseg.training.checkpoint import load_checkpoint
     from keras_ctxseg.training.run_directory import RunDirectory
 
@@ -63,6 +65,10 @@ def predict(
     scale, show = opened.config.data.image_scale, sys.stdout.isatty()
     videos = find_files(path for path in images if is_video(path))
     stills = [path for path in images if not is_video(path)]
+    passes = {
+        "protocol": evaluation_protocol(opened.config),
+        "batch_size": opened.config.evaluation.batch_size,
+    }
     failures = []
     if stills:
         result = ctx.evaluation.predict(
@@ -74,6 +80,7 @@ def predict(
             image_scale=scale,
             progress=show,
             format=format,
+            **passes,
         )
         failures += [message for _, message in result.failures]
         print(f"Labels     {output / 'labels'}, {len(result.images)} images")
@@ -89,6 +96,7 @@ def predict(
                 image_scale=scale,
                 opacity=0.5 if overlay else 1.0,
                 progress=show,
+                **passes,
             )
         except ValueError as error:
             failures.append(str(error))

@@ -79,15 +79,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _draw(config, runs: dict[str, OpenedRun]) -> Path:
     """Image, truth and both predictions for the first validation images."""
     import keras_ctxseg as ctx
-    from keras_ctxseg.training.assembly import load_dataset
+    from keras_ctxseg.training.assembly import build_evaluator, load_dataset
     from keras_ctxseg.training.checkpoint import load_checkpoint
 
     dataset = load_dataset(config)
     evaluators = {
-        title: ctx.evaluation.Evaluator(
-            load_checkpoint(run.checkpoint, dataset.num_classes),
-            dataset.num_classes,
-            dataset.ignore_label,
+        title: build_evaluator(
+            run.config, load_checkpoint(run.checkpoint, dataset.num_classes), dataset
         )
         for title, run in runs.items()
     }

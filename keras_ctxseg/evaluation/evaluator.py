@@ -119,22 +119,8 @@ class Evaluator:
         size: tuple[int, int] | None = None,
         name: str = "image",
     ) -> np.ndarray:
-        """The predicted class ids of one image.
-
-        Args:
-            image: (image_height, image_width, 3), RGB in 0 ... 255.
-            size: height and width of the result; the image's own where missing.
-            name: what an error calls the image.
-
-        Returns:
-            (height, width) int32.
-
-        Raises:
-            ValueError: an image of a shape that the model does not take.
-        """
-        image = np.asarray(image)
-        self.predictor.check(image, name)
-        return self.predictor(image[None], size).labels[0]
+        """The predicted class ids of one image: `Predictor.label`."""
+        return self.predictor.label(image, size, name)
 
     def _read(self, examples) -> Iterator[Example]:
         for index, raw in enumerate(examples):

@@ -16,10 +16,12 @@ from PIL import Image
 from keras_ctxseg.data.images import is_turned, open_image, read_image
 from keras_ctxseg.data.palettes import overlay
 from keras_ctxseg.data.resampling import scale_image
-from keras_ctxseg.evaluation.evaluator import Evaluator
+from keras_ctxseg.evaluation.full_size import check_num_classes
 from keras_ctxseg.evaluation.image_paths import Paths, find_images, output_names
 from keras_ctxseg.evaluation.label_files import label_format
+from keras_ctxseg.evaluation.predictor import Predictor
 from keras_ctxseg.evaluation.progress import track
+from keras_ctxseg.evaluation.protocol import Protocol
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ def predict(
     opacity: float = 0.5,
     progress: bool = False,
     format: str = "palette",
+    protocol: Protocol | None = None,
+    batch_size: int = 8,
 ) -> PredictionResult:
     """Writes `labels/<name>.png` and `overlays/<name>.jpg` for each image, and `predictions.json`.
 
@@ -85,6 +89,8 @@ def predict(
         opacity: of the colours in the overlay; 0 shows the image only.
         progress: draw a progress bar in the terminal.
         format: of the label maps: "palette", "ids", "cityscapes" or "ade20k"; see `label_format`.
+        protocol: scales, mirror images, windows; the plain prediction where missing.
+        batch_size: most windows that go through the model together.
 
     Raises:
         ValueError: no image is found, palette, names and model disagree on the classes, or classes
@@ -96,7 +102,8 @@ def predict(
             f"`palette` must be ({len(class_names)}, 3), a colour for each of `class_names`. "
             f"Received: shape {palette.shape}"
         )
-    evaluator = Evaluator(model, len(class_names), class_names=class_names)
+    check_num_classes(model, len(class_names))
+    predictor = Predictor(model, protocol, batch_size)
     written = label_format(format, class_names, palette)
     output_dir = Path(output_dir)
     files = find_images(paths, leave_out=output_dir)
@@ -106,7 +113,7 @@ def predict(
     pairs = list(zip(files, names, strict=True))
     for file, (name, label_name) in track(pairs, "Predicting", len(pairs), progress):
         try:
-            image, labels = _label_file(evaluator, file, image_scale)
+            image, labels = _label_file(predictor, file, image_scale)
         except ValueError as error:
             failures.append((file, str(error)))
             continue
@@ -130,7 +137,7 @@ def predict(
     return result
 
 
-def _label_file(evaluator: Evaluator, file: Path, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def _label_file(predictor: Predictor, file: Path, scale: float) -> tuple[np.ndarray, np.ndarray]:
     image = read_image(file)
     with open_image(file) as header:
         if is_turned(header):
@@ -139,8 +146,8 @@ def _label_file(evaluator: Evaluator, file: Path, scale: float) -> tuple[np.ndar
                 "stored pixels.",
                 stacklevel=3,
             )
-    scaled = scale_image(image, scale).numpy()
-    return image, evaluator.predict(scaled, image.shape[:2], name=str(file))
+    scaled = image if scale == 1 else scale_image(image, scale).numpy()
+    return image, predictor.label(scaled, image.shape[:2], name=str(file))
 
 
 def _shares(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:

@@ -112,10 +112,10 @@ class Predictor:
             ValueError: images of a shape that the model does not take.
         """
         images, size = self._checked(images, size)
-        own = images.shape[1:3]
-        if self.protocol.is_plain:
+        is_whole = self._is_whole(images.shape[1:3])
+        if is_whole and self.protocol.is_one_pass:
             return Prediction(*(part.numpy() for part in self._plain(_floats(images), size)))
-        if self._is_whole(own):
+        if is_whole:
             scores, finite = self._whole_scores(images, size)
             return Prediction(*(part.numpy() for part in self._decide(scores)), finite.numpy())
         labels = np.empty((len(images), *size), np.int32)
@@ -128,6 +128,18 @@ class Predictor:
                 confidence[k, slice(*rows), slice(*columns)] = sure[0]
                 finite[k] &= sound
         return Prediction(labels, confidence, finite)
+
+    def label(self, image: np.ndarray, size: Size | None = None, name: str = "image") -> np.ndarray:
+        """Class ids of one image, (height, width) int32.
+
+        Args:
+            image: (image_height, image_width, 3), RGB in 0 ... 255.
+            size: height and width of the result; the image's own where missing.
+            name: what an error calls the image.
+        """
+        image = np.asarray(image)
+        self.check(image, name)
+        return self(image[None], size).labels[0]
 
     def scores(self, images: np.ndarray, size: Size | None = None) -> np.ndarray:
         """The averaged scores themselves, (batch, height, width, classes) float32.

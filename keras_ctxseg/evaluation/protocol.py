@@ -66,9 +66,14 @@ class Protocol:
             _refuse("stride", f"at most the window, {self.window}", self.stride)
 
     @property
+    def is_one_pass(self) -> bool:
+        """Whether there is one scale, the image's own, and no mirror image."""
+        return self.scales == (1.0,) and not self.flip
+
+    @property
     def is_plain(self) -> bool:
         """Whether the image goes through the network once, whole, at its own size."""
-        return self.scales == (1.0,) and not self.flip and self.window is None
+        return self.is_one_pass and self.window is None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for a JSON file."""
@@ -90,7 +95,7 @@ class Protocol:
         return "; ".join(parts)
 
 
-def protocol(name: str, crop_size: int | Sequence[int] | None = None) -> Protocol:
+def named_protocol(name: str, crop_size: int | Sequence[int] | None = None) -> Protocol:
     """A published way to evaluate.
 
     - `whole_image`: once, at one scale, as SpineNet-Seg reports (arXiv 2103.12270) and as

@@ -13,8 +13,10 @@ import numpy as np
 
 from keras_ctxseg.data.palettes import colorize, overlay
 from keras_ctxseg.data.resampling import scale_image
-from keras_ctxseg.evaluation.evaluator import Evaluator
+from keras_ctxseg.evaluation.full_size import check_num_classes
+from keras_ctxseg.evaluation.predictor import Predictor
 from keras_ctxseg.evaluation.progress import track
+from keras_ctxseg.evaluation.protocol import Protocol
 from keras_ctxseg.evaluation.video_file import VideoReader, VideoWriter
 
 
@@ -52,6 +54,8 @@ def predict_video(
     image_scale: float = 1.0,
     opacity: float = 1.0,
     progress: bool = False,
+    protocol: Protocol | None = None,
+    batch_size: int = 8,
 ) -> PredictedVideo:
     """`label_video` by a model, each frame for itself.
 
@@ -64,16 +68,19 @@ def predict_video(
         image_scale: factor on the frames before they go through the model, as in training.
         opacity: of the colours over the frame; 1 shows the colours only.
         progress: draw a progress bar with the throughput in the terminal.
+        protocol: scales, mirror images, windows; the plain prediction where missing.
+        batch_size: most windows that go through the model together.
 
     Raises:
         ValueError: not a video, a damaged one, frames that the model does not take, or names and
             model disagree on the classes.
     """
-    evaluator = Evaluator(model, len(class_names), class_names=class_names)
+    check_num_classes(model, len(class_names))
+    predictor = Predictor(model, protocol, batch_size)
 
     def label_frame(image: np.ndarray) -> np.ndarray:
         scaled = scale_image(image, image_scale).numpy()
-        return evaluator.predict(scaled, image.shape[:2], str(path))
+        return predictor.label(scaled, image.shape[:2], str(path))
 
     return label_video(label_frame, path, output, palette, opacity, progress)
 

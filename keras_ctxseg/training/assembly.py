@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from keras_ctxseg.data import SegmentationDataset, TrainPipeline
+    from keras_ctxseg.evaluation import Evaluator, Protocol
 
 
 def load_dataset(config: RunConfig) -> SegmentationDataset:
@@ -105,6 +107,56 @@ def check_batch_size(config: RunConfig, strategy: tf.distribute.Strategy) -> Non
             f"accumulate_steps={config.training.accumulate_steps}. "
             f"Received: {config.training.batch_size}"
         )
+
+
+def evaluation_protocol(config: RunConfig) -> Protocol:
+    """How predictions are made: the named protocol and what the configuration changes of it."""
+    section = config.evaluation
+    protocol = ctx.evaluation.named_protocol(section.protocol, config.augmentation.crop_size)
+    fields = ("scales", "flip", "average", "window", "stride", "blend", "pad_to_window")
+    changes = {
+        name: getattr(section, name) for name in fields if getattr(section, name) is not None
+    }
+    if "window" in changes:
+        changes.setdefault("stride", None)  # two thirds of the new window
+    if not changes:
+        return protocol
+    try:
+        return replace(protocol, **changes, name=f"{protocol.name}, changed")
+    except ValueError as error:
+        raise ConfigError(f"evaluation: {error}") from None
+
+
+def build_evaluator(
+    config: RunConfig,
+    model: keras.Model,
+    dataset: SegmentationDataset,
+    in_training: bool = False,
+    progress: bool = False,
+) -> Evaluator:
+    """The evaluator that the configuration asks for.
+
+    Args:
+        config: of the run.
+        model: what is evaluated.
+        dataset: tells classes and ignore label.
+        in_training: for validations, many of them: without scales, mirror images, contours and
+            calibration.
+        progress: draw a progress bar in the terminal.
+    """
+    protocol = evaluation_protocol(config)
+    if in_training:
+        protocol = replace(protocol, scales=(1.0,), flip=False)
+    return ctx.evaluation.Evaluator(
+        model,
+        dataset.num_classes,
+        dataset.ignore_label,
+        dataset.class_names,
+        batch_size=config.evaluation.batch_size,
+        progress=progress,
+        protocol=protocol,
+        details=not in_training,
+    )
 
 
 @contextlib.contextmanager

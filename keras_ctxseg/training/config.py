@@ -178,16 +178,39 @@ class EvaluationConfig:
 
     Args:
         split: split that `ctxseg evaluate` reads; null takes `data.validation_split`.
-        batch_size: images of one size that go through the network together.
+        batch_size: images of one size, or windows, that go through the network together.
         report_images: worst and best images shown in the report, each.
+        protocol: a published way to evaluate, see `keras_ctxseg.evaluation.named_protocol`;
+            `encnet` takes the training crop for its window. The validation in training does
+            without scales and mirror images.
+        scales, flip, average, window, stride, blend, pad_to_window: fields of
+            `keras_ctxseg.evaluation.Protocol`; null is what the protocol says, which by default
+            is the whole image once.
     """
 
     split: str | None = None
     batch_size: int = 8
     report_images: int = 6
+    protocol: Literal["whole_image", "deeplabv3", "encnet"] = "whole_image"
+    scales: tuple[float, ...] | None = None
+    flip: bool | None = None
+    average: Literal["probabilities", "logits"] | None = None
+    window: tuple[int, int] | None = None
+    stride: tuple[int, int] | None = None
+    blend: Literal["uniform", "gaussian", "triangle"] | None = None
+    pad_to_window: bool | None = None
 
     def __post_init__(self):
         _require(self.batch_size >= 1, "evaluation.batch_size", "at least 1", self.batch_size)
+        scales = self.scales
+        _require(
+            scales is None or (len(scales) > 0 and all(0 < scale <= 8 for scale in scales)),
+            "evaluation.scales", "one factor or more, each above 0 and at most 8", scales,
+        )  # fmt: skip
+        for name in ("window", "stride"):
+            sides = getattr(self, name)
+            _require(sides is None or min(sides) >= 1, f"evaluation.{name}",
+                     "height and width in pixels", sides)  # fmt: skip
         _require(
             self.report_images >= 0, "evaluation.report_images", "at least 0", self.report_images
         )

@@ -105,13 +105,7 @@ class Fitting:
         directory = RunDirectory(config.directory)
         split = config.data.validation_split
         examples = ctx.data.evaluation_examples(self.dataset, split, config.data.image_scale)
-        evaluator = ctx.evaluation.Evaluator(
-            self.model,
-            self.dataset.num_classes,
-            self.dataset.ignore_label,
-            self.dataset.class_names,
-            batch_size=config.evaluation.batch_size,
-        )
+        evaluator = assembly.build_evaluator(config, self.model, self.dataset, in_training=True)
         alone = self.workers.count == 1
         validation = Validation(
             # Several workers have to stop together: they finish the validation first.
