@@ -94,7 +94,9 @@ class Intervals:
     per_class_iou: np.ndarray
 
 
-def boundary_scores(images: Sequence[ImageCounts], draws: np.ndarray, level: float):
+def boundary_scores(
+    images: Sequence[ImageCounts], draws: np.ndarray, level: float
+) -> BoundaryScores:
     """`BoundaryScores` of all images, with intervals from `draws` (resamples, images)."""
     contours = [image.contour for image in images if image.contour is not None]
     trimap, rings = (
@@ -162,9 +164,14 @@ def class_counts(
 ) -> ClassCounts:
     """Counts of shape (images, classes)."""
     parts = [ClassCounts.of(image.confusion.dense(classes), background) for image in images]
-    own = None if background is None else np.stack([part.on_background for part in parts])
-    stacked = (np.stack([part[k] for part in parts]) for k in range(3))
-    return ClassCounts(*stacked, own, background)
+    rows = [part.on_background for part in parts if part.on_background is not None]
+    return ClassCounts(
+        np.stack([part.hits for part in parts]),
+        np.stack([part.labelled for part in parts]),
+        np.stack([part.predicted for part in parts]),
+        np.stack(rows) if rows else None,
+        background,
+    )
 
 
 def stack_calibration(images: Sequence[ImageCounts]) -> CalibrationCounts:

@@ -101,7 +101,9 @@ class Evaluator:
         if not scores:
             raise ValueError("There is nothing to evaluate. Received: no examples")
         order = sorted(scores)
-        confusion = sum(counts[k].confusion.dense(self.num_classes) for k in order)
+        confusion = np.zeros((self.num_classes, self.num_classes), np.int64)
+        for one in counts.values():
+            confusion += one.confusion.dense(self.num_classes)
         return EvaluationResult(
             scores=scores_from_confusion(confusion, background_class(self.class_names)),
             confusion=confusion,

@@ -114,10 +114,12 @@ class Predictor:
         images, size = self._checked(images, size)
         is_whole = self._is_whole(images.shape[1:3])
         if is_whole and self.protocol.is_one_pass:
-            return Prediction(*(part.numpy() for part in self._plain(_floats(images), size)))
+            ids, sure, finite = self._plain(_floats(images), size)
+            return Prediction(ids.numpy(), sure.numpy(), finite.numpy())
         if is_whole:
             scores, finite = self._whole_scores(images, size)
-            return Prediction(*(part.numpy() for part in self._decide(scores)), finite.numpy())
+            ids, sure = self._decide(scores)
+            return Prediction(ids.numpy(), sure.numpy(), finite.numpy())
         labels = np.empty((len(images), *size), np.int32)
         confidence = np.empty((len(images), *size), np.float32)
         finite = np.ones(len(images), bool)
@@ -197,10 +199,12 @@ class Predictor:
         return all(self._window_of(scaled) == scaled for scaled in self._scaled(size))
 
     def _whole_scores(self, images: np.ndarray, size: Size) -> tuple[tf.Tensor, tf.Tensor]:
-        total, all_finite, images = None, True, _floats(images)
-        for scaled in self._scaled(images.shape[1:3]):
+        images = _floats(images)
+        first, *others = self._scaled(images.shape[1:3])
+        total, all_finite = self._passes(images, first, size)
+        for scaled in others:
             scores, finite = self._passes(images, scaled, size)
-            total = scores if total is None else total + scores
+            total += scores
             all_finite = tf.logical_and(all_finite, finite)
         return total / len(self.protocol.scales), all_finite
 
@@ -232,16 +236,25 @@ class Predictor:
                 for scaled, pair in zip(sizes, axes, strict=True)
             ]
             for rows in spans(size[0], math.ceil(size[0] / STRIP)):
-                total = None
-                for scaled, stream in zip(sizes, streams, strict=True):
-                    part = stream.take(source_span(rows, size[0], scaled[0]))
-                    part = resize_part(part, rows, columns, size, scaled)
-                    total = np.array(part) if total is None else np.add(total, part, out=total)
+                parts = (
+                    resize_part(
+                        stream.take(source_span(rows, size[0], scaled[0])),
+                        rows,
+                        columns,
+                        size,
+                        scaled,
+                    )
+                    for scaled, stream in zip(sizes, streams, strict=True)
+                )
+                total = np.array(next(parts))
+                for part in parts:
+                    total += part
                 total /= len(sizes)
                 yield rows, columns, total, sound
 
     def _axes(self, scaled: Size) -> tuple[WindowAxis, WindowAxis]:
-        window, stride = self._window_of(scaled), self.protocol.stride
+        window = self._window_of(scaled)
+        stride = self.protocol.stride or window
         down, across = (
             WindowAxis(scaled[k], window[k], min(stride[k], window[k]), self.protocol.blend)
             for k in range(2)

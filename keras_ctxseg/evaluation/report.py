@@ -7,16 +7,24 @@ import importlib.resources
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_ctxseg._page import render_page
+from keras_ctxseg.evaluation.protocol import Protocol
+from keras_ctxseg.evaluation.report_curves import (
+    boundary_charts,
+    calibration_charts,
+    training_charts,
+)
 from keras_ctxseg.evaluation.report_figures import (
     class_rows,
     common_confusions,
     confusion_figure,
 )
 from keras_ctxseg.evaluation.report_pictures import sample_pictures
+from keras_ctxseg.evaluation.report_scores import other_conventions, score_tiles
 from keras_ctxseg.evaluation.result import ABSENT_POLICY, EvaluationResult
 from keras_ctxseg.evaluation.samples import ReportSample
 
@@ -30,8 +38,10 @@ def write_report(
     palette: np.ndarray,
     facts: Mapping[str, object] | None = None,
     title: str = "Evaluation",
+    log: str | os.PathLike | None = None,
 ) -> Path:
-    """Writes a self-contained report: scores, per-class bars, confusion matrix, images, facts.
+    """Writes a self-contained report: scores with intervals, classes, curves of the training, of
+    boundaries and of calibration, confusion matrix, worst and best images, facts.
 
     The file needs no network and no other file, follows the reader's light or dark theme and fits
     a phone.
@@ -44,6 +54,7 @@ def write_report(
         facts: what to say about the run, such as model, parameters, data or command, by its
             name. The day is added.
         title: the heading.
+        log: the training's `log.csv`, whose curves are drawn; None leaves them out.
 
     Returns:
         The path.
@@ -57,6 +68,7 @@ def write_report(
             f"`palette` must be ({len(result.class_names)}, 3), a colour for each class. "
             f"Received: shape {palette.shape}"
         )
+    content = result.to_dict()
     now = datetime.datetime.now().astimezone()
     html = render_page(
         importlib.resources.files(__package__).joinpath(TEMPLATE),
@@ -64,20 +76,51 @@ def write_report(
         result=result,
         scores=result.scores,
         valid_pixels=int(result.confusion.sum()),
-        classes=class_rows(result, palette),
+        tiles=score_tiles(content),
+        intervals=content.get("intervals"),
+        conventions=other_conventions(content),
+        chapters=_chapters(content, log),
+        classes=class_rows(result, palette, content),
         confusion=confusion_figure(result),
         confusions=common_confusions(result),
         groups=[
             ("Worst images", _with_pictures(samples[0], result, palette)),
             ("Best images", _with_pictures(samples[1], result, palette)),
         ],
-        facts={**(facts or {}), "Written": now.strftime("%Y-%m-%d %H:%M %Z")},
+        facts={**_protocol(content), **(facts or {}), "Written": now.strftime("%Y-%m-%d %H:%M %Z")},
         absent_policy=ABSENT_POLICY,
     )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, encoding="utf-8")
     return path
+
+
+def _chapters(content: Mapping[str, Any], log: str | os.PathLike | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": "Training",
+            "note": "By epoch, as the run logged it. Training scores are of augmented crops.",
+            "charts": training_charts(log),
+        },
+        {
+            "title": "Boundaries",
+            "note": "Trimap: only pixels up to a distance of a contour count, where "
+            "most errors lie. Boundary IoU: overlap of the bands along labels' and "
+            "predictions' own contours. Bands of colour are intervals over the choice of images.",
+            "charts": boundary_charts(content.get("boundary")),
+        },
+        {
+            "title": "Calibration",
+            "note": "How often the network is right where it says how sure it is: on the dashed "
+            "line, as often as it says; below it, the network is too sure of itself.",
+            "charts": calibration_charts(content.get("calibration")),
+        },
+    ]
+
+
+def _protocol(content: Mapping[str, Any]) -> dict[str, str]:
+    return {"Protocol": Protocol(**content["protocol"]).describe()} if "protocol" in content else {}
 
 
 def _with_pictures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ MOST_CHARACTERS = 22
 NUMBERS_UP_TO = 24  # classes; beyond, the cells are too small for figures
 
 
-def class_rows(result: EvaluationResult, palette: np.ndarray) -> list[dict[str, Any]]:
-    """Name, colour, IoU, accuracy and share of the labels for each class; None for no score."""
+def class_rows(
+    result: EvaluationResult, palette: np.ndarray, content: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Name, colour, IoU with interval, accuracy and share of the labels for each class; None for no
+    score. `content` is the result's `to_dict()`."""
     share = result.confusion.sum(axis=1) / max(1, result.confusion.sum())
     scores = result.scores
     return [
@@ -23,6 +27,7 @@ def class_rows(result: EvaluationResult, palette: np.ndarray) -> list[dict[str, 
             "color": "#{:02x}{:02x}{:02x}".format(*(int(part) for part in palette[k])),
             "present": bool(scores.present[k]),
             "iou": _known(scores.per_class_iou[k]),
+            "interval": known_interval(content["classes"][k].get("iou_interval")),
             "accuracy": _known(scores.per_class_accuracy[k]),
             "share": float(share[k]),
         }
@@ -85,6 +90,11 @@ def common_confusions(result: EvaluationResult, most: int = 10) -> list[dict[str
                 }
             )
     return pairs
+
+
+def known_interval(ends: Sequence[float | None] | None) -> Sequence[float | None] | None:
+    """The interval; None where there is none, or an end is not known."""
+    return None if ends is None or None in ends else ends
 
 
 def _known(value: float) -> float | None:

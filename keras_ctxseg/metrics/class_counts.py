@@ -47,7 +47,8 @@ class ClassCounts(NamedTuple):
             return np.tensordot(weights, counts.astype(np.float64), axes=1)
 
         own = None if self.on_background is None else sums(self.on_background)
-        return ClassCounts(*map(sums, self[:3]), own, self.background)
+        hits, labelled, predicted = map(sums, (self.hits, self.labelled, self.predicted))
+        return ClassCounts(hits, labelled, predicted, own, self.background)
 
 
 def class_iou(counts: ClassCounts) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_ctxseg._label_maps import count_ids, pixel_weights, split_labels
+from keras_ctxseg._label_maps import count_ids, pixel_weights, split_labels, widest_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_ctxseg")
@@ -45,7 +45,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         name: str = "confusion",
         dtype: str | None = None,
     ):
-        super().__init__(name=name, dtype=dtype or _widest_integer())
+        super().__init__(name=name, dtype=dtype or widest_integer())
         if int(num_classes) < 1:
             raise ValueError(f"`num_classes` must be at least 1. Received: {num_classes}")
         if "int" not in self.dtype:
@@ -115,7 +115,3 @@ class ConfusionMatrix(keras.metrics.Metric):
             "name": self.name,
             "dtype": self.dtype,
         }
-
-
-def _widest_integer() -> str:
-    return "int32" if keras.backend.backend() == "jax" else "int64"

@@ -29,7 +29,7 @@ class ScoredRun:
         sizes: (images, 2) height and width of the label maps.
         counts: of each image, (images, classes).
         mean_ious: (images,) each image's own mean IoU; NaN where no pixel counted.
-        protocol: how the images were predicted.
+        protocol: how the images were predicted, without the name of a preset.
     """
 
     path: Path
@@ -113,7 +113,7 @@ def read_scored_run(path: str | os.PathLike) -> ScoredRun:
         sizes=np.array([(image["height"], image["width"]) for image in images]).reshape(-1, 2),
         counts=ClassCounts(counts[0], counts[1], counts[2]),
         mean_ious=np.array([np.nan if iou is None else iou for iou in own], float),
-        protocol=content["protocol"],
+        protocol={key: v for key, v in content["protocol"].items() if key != "name"},
     )
 
 
