@@ -26,8 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `ctxseg`; None takes the process's own.
 
     Returns:
-        0 on success, 1 where a command's own check failed, 2 where the input cannot be used, 130
-        if stopped.
+        0 on success, 1 where a command's own check failed, 2 where the input cannot be used, 75
+        where a signal ended a training that was saved and goes on with `--resume`, 130 if stopped
+        otherwise.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     options = _parse(arguments)
@@ -43,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        exit_code = getattr(error, "exit_code", None)  # Of a `PreemptedError`.
+        if exit_code is not None:
+            print(f"ctxseg: {error}; go on with --resume", file=sys.stderr)
+            return exit_code
         if not isinstance(error, (ValueError, OSError, *_tensorflow_errors())):
             raise
         if options.debug:
@@ -53,8 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Lets words of a repeated argument stand on both sides of options, which argparse does not."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for index, word in enumerate(words):
+        # Nothing but `auto` belongs to it; argparse would take whatever word follows.
+        if word == "--resume" and words[index + 1 : index + 2] != ["auto"]:
+            words[index] = "--resume=always"
     parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
+    options, rest = parser.parse_known_args(words)
     repeated = getattr(options, "overrides", getattr(options, "images", None))
     if repeated is not None and not any(word.startswith("-") for word in rest):
         repeated.extend(rest)

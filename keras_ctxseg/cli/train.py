@@ -1,6 +1,9 @@
-"""`ctxseg train CONFIG [key=value ...]`."""
+"""`ctxseg train CONFIG [key=value ...] [--resume [auto]]`."""
 
 import argparse
+from typing import Literal
+
+from keras_ctxseg.cli._runs import parse_size
 
 SUMMARY = "train the network that a configuration describes"
 
@@ -11,9 +14,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "overrides", nargs="*", metavar="key=value", help="as in training.learning_rate=0.05"
     )
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    mode.add_argument(
+        "--resume",
+        nargs="?",
+        const="always",
+        choices=["auto", "always"],
+        metavar="auto",
+        help="go on from the newest whole checkpoint; `auto`, for schedulers that start the same "
+        "command again: where there is one, else begin",
+    )
     mode.add_argument(
         "--overwrite", action="store_true", help="discard an earlier run in the directory"
+    )
+    mode.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="build everything, take one step on small (where need be, dummy) images, and say what "
+        "training would cost; leaves no run",
+    )
+    parser.add_argument(
+        "--dry-run-size",
+        type=parse_size,
+        default=(65, 65),
+        metavar="HxW",
+        help="crop of the dry run's step (default: 65x65)",
     )
 
 
@@ -23,16 +47,20 @@ def run(arguments: argparse.Namespace) -> int:
 
     # Before TensorFlow loads: a misspelt key should not cost ten seconds.
     config = load_config(arguments.config, arguments.overrides)
+    if arguments.dry_run:
+        from keras_ctxseg.benchmark.dry_run import dry_run
+
+        print(dry_run(config, arguments.dry_run_size))
+        return 0
     if not (arguments.resume or arguments.overwrite):
         RunDirectory(config.directory).refuse_if_used()
 
     from keras_ctxseg.training.run import train
 
-    try:
-        result = train(config, resume=arguments.resume, overwrite=arguments.overwrite)
-    except KeyboardInterrupt:
-        print(f"\nStopped. Finished epochs are in {config.directory}; go on with --resume.")
-        raise
+    resume: bool | Literal["auto"] = arguments.resume is not None
+    if arguments.resume == "auto":
+        resume = "auto"
+    result = train(config, resume=resume, overwrite=arguments.overwrite)
     best = "none" if result.best_mean_iou is None else f"{100 * result.best_mean_iou:.2f} %"
     print(f"Best validation mIoU {best} after {result.epochs} epochs ({result.seconds:.0f} s)")
     print(f"Next: ctxseg evaluate {result.directory}")

@@ -1,0 +1,30 @@
+"""`python small_run.py PROGRESS WORDS...`: `ctxseg WORDS...` with the tiny network and data set.
+
+Writes each step's number into the file PROGRESS before the step is taken, and takes its time, so
+that whoever watches can end the process in the middle of a training.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import keras_ctxseg as ctx
+from keras_ctxseg.cli import main
+from keras_ctxseg.training.progress import Progress
+from tests.training.conftest import tiny_dataset, tiny_model
+
+SECONDS_A_STEP = 0.02
+
+if __name__ == "__main__":
+    progress = Path(sys.argv[1])
+    count_step = Progress.on_train_batch_begin
+
+    def count_step_and_tell(self, batch, logs=None):
+        count_step(self, batch, logs)
+        progress.write_text(str(self.step))
+        time.sleep(SECONDS_A_STEP)
+
+    Progress.on_train_batch_begin = count_step_and_tell
+    ctx.data.load = lambda name, **options: tiny_dataset(counts=(22, 4))
+    ctx.models.build = lambda name, num_classes, weights=None, **options: tiny_model(num_classes)
+    sys.exit(main(sys.argv[2:]))
