@@ -11,7 +11,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     Keras composes the training form of a dozen element-wise operations, each a pass over the
     activations; TensorFlow has one kernel for it and one for its gradient. The result is the same,
     but for the moving variance, which counts the batch's variance without bias (as PyTorch's does).
-    Everything else (inference, synchronised statistics, other backends) is Keras' own.
+    With `synchronized=True`, or the attribute set before training, the statistics are those of all
+    replicas of a `tf.distribute` strategy. Inference and other backends are Keras' own.
 
     Args:
         momentum: Of the moving averages. The default, 0.9, follows short runs, where Keras' 0.99
@@ -24,27 +25,30 @@ class BatchNorm(keras.layers.BatchNormalization):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        fused = (
-            training
-            and self.trainable
-            and mask is None
-            and not self.synchronized
-            and keras.backend.backend() == "tensorflow"
+        ours = (
+            training and self.trainable and mask is None and keras.backend.backend() == "tensorflow"
         )
-        if not fused:
+        if not ours:
             return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance = self._normalize(inputs)
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            value = keras.ops.cast(value, average.dtype)
+            average.assign(average * self.momentum + value * (1.0 - self.momentum))
+        return outputs
+
+    def _normalize(self, inputs):
+        """The normalised batch, its mean and its unbiased variance."""
         import tensorflow as tf
 
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs,
-            # The kernel keeps its parameters in float32 whatever the activations are in.
-            tf.cast(self.gamma, tf.float32),
-            tf.cast(self.beta, tf.float32),
-            epsilon=self.epsilon,
-            is_training=True,
+        # The statistics and parameters are in float32 whatever the activations are in.
+        gamma, beta = tf.cast(self.gamma, tf.float32), tf.cast(self.beta, tf.float32)
+        if self.synchronized:
+            from keras_ctxseg._collectives import number_of_replicas
+            from keras_ctxseg.layers.batch_norm_sync import synchronized_batch_norm
+
+            if number_of_replicas() > 1:
+                shift = tf.cast(self.moving_mean, tf.float32)
+                return synchronized_batch_norm(inputs, gamma, beta, shift, self.epsilon)
+        return tf.compat.v1.nn.fused_batch_norm(
+            inputs, gamma, beta, epsilon=self.epsilon, is_training=True
         )
-        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            average.assign(
-                average * self.momentum + tf.cast(value, average.dtype) * (1.0 - self.momentum)
-            )
-        return outputs

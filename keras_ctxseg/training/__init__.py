@@ -14,6 +14,7 @@ _HOMES = {
     "EvaluationConfig": "config",
     "ExportConfig": "config",
     "ModelConfig": "config",
+    "LossScaleOptimizer": "optimizers",
     "PolyDecay": "schedule",
     "RunConfig": "config",
     "RunResult": "run",

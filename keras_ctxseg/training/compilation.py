@@ -7,7 +7,7 @@ import keras
 from keras_ctxseg.losses import ClassPresenceLoss, SegmentationCrossentropy
 from keras_ctxseg.metrics import MeanIoU, PixelAccuracy
 from keras_ctxseg.training.config import TrainingConfig
-from keras_ctxseg.training.optimizers import SGD, AdamW
+from keras_ctxseg.training.optimizers import SGD, AdamW, LossScaleOptimizer
 from keras_ctxseg.training.schedule import PolyDecay
 
 LOSS_WEIGHTS = {
@@ -56,6 +56,8 @@ def default_compile(
     if optimizer is None:
         rate = PolyDecay(learning_rate, total_steps) if total_steps else learning_rate
         optimizer = SGD(rate, momentum=0.9, weight_decay=1e-4)
+        if model.dtype_policy.name == "mixed_float16":
+            optimizer = LossScaleOptimizer(optimizer)
     if pixel_loss is None:
         pixel_loss = SegmentationCrossentropy(ignore_label=ignore_label)
     presence_loss = ClassPresenceLoss(ignore_label=ignore_label)
@@ -89,7 +91,11 @@ def build_optimizer(training: TrainingConfig, total_steps: int) -> keras.optimiz
         rate = PolyDecay(rate, total_steps, training.poly_power, warmup_steps)
     shared: dict[str, Any] = {
         "weight_decay": training.weight_decay,
-        "lr_multipliers": {"": training.head_lr_multiplier, "backbone": 1.0},
+        "lr_multipliers": {
+            "": training.head_lr_multiplier,
+            "backbone": 1.0,
+            **training.lr_multipliers,
+        },
         "global_clipnorm": training.clip_norm,
         "use_ema": training.ema_momentum is not None,
         "ema_momentum": 0.99 if training.ema_momentum is None else training.ema_momentum,
@@ -100,7 +106,7 @@ def build_optimizer(training: TrainingConfig, total_steps: int) -> keras.optimiz
         optimizer = SGD(rate, momentum=training.momentum, **shared)
     if training.precision == "mixed_float16":
         # `compile` would wrap it too, but a model loaded from a file would then lack the wrapper.
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer = LossScaleOptimizer(optimizer)
     return optimizer
 
 

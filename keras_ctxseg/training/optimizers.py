@@ -42,8 +42,54 @@ def _checked_multipliers(multipliers: Mapping[str, float] | None) -> dict[str, f
     return multipliers
 
 
+class GlobalGradients:
+    """Mixed into an optimizer: gradients are added up over all replicas first.
+
+    Keras clips the gradients of each replica and adds them up afterwards, so that a step depends
+    on the number of replicas. Here clipping, like all that follows, sees the gradient of the
+    global batch. Without `tf.distribute` nothing changes.
+    """
+
+    steps_on_global_gradients = True
+
+    def _backend_apply_gradients(self, grads, trainable_variables):
+        super()._backend_apply_gradients(self._added_up(grads), trainable_variables)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars  # Keras adds them up here, which is too late.
+
+    def _added_up(self, gradients: Sequence) -> list:
+        if keras.backend.backend() != "tensorflow" or not self.steps_on_global_gradients:
+            return list(gradients)
+        from keras_ctxseg._collectives import all_reduce_sum
+
+        sums = iter(all_reduce_sum([gradient for gradient in gradients if gradient is not None]))
+        return [None if gradient is None else next(sums) for gradient in gradients]
+
+
 @keras.saving.register_keras_serializable(package="keras_ctxseg")
-class SGD(keras.optimizers.SGD):
+class LossScaleOptimizer(GlobalGradients, keras.optimizers.LossScaleOptimizer):
+    """`keras.optimizers.LossScaleOptimizer`, for float16, that all replicas step or skip together.
+
+    Keras asks one replica whether its own gradients are finite. Here all ask it of the gradients
+    added up.
+
+    Args:
+        inner_optimizer: `SGD` or `AdamW` of this module, on several replicas.
+        initial_scale, dynamic_growth_steps, name: as of Keras'.
+    """
+
+    def __init__(self, inner_optimizer, *args, **kwargs):
+        super().__init__(inner_optimizer, *args, **kwargs)
+        if isinstance(inner_optimizer, GlobalGradients):
+            inner_optimizer.steps_on_global_gradients = False  # What it gets is added up.
+
+    def apply(self, grads, trainable_variables=None):
+        super().apply(self._added_up(grads), trainable_variables)
+
+
+@keras.saving.register_keras_serializable(package="keras_ctxseg")
+class SGD(GlobalGradients, keras.optimizers.SGD):
     """Momentum SGD whose weight decay is the L2 penalty of the papers' recipes.
 
     With gradient `g`, weight `w`, rate `r = learning_rate * multiplier`:
@@ -95,7 +141,7 @@ class SGD(keras.optimizers.SGD):
 
 
 @keras.saving.register_keras_serializable(package="keras_ctxseg")
-class AdamW(keras.optimizers.Adam):
+class AdamW(GlobalGradients, keras.optimizers.Adam):
     """Adam with decoupled weight decay, `w = w - r * weight_decay * w` before Adam's own step.
 
     `r = learning_rate * multiplier`, as with PyTorch's parameter groups; Keras' AdamW has no
