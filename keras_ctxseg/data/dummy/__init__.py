@@ -4,6 +4,12 @@ For tests, and for a dry run of a recipe whose data set is not here. Pictures an
 blocks; names of files, folders and archives, ids and colours are the real ones.
 """
 
-from keras_ctxseg.data.dummy.write import DUMMY_DATASETS, load_dummy, write_dummy
+from keras_ctxseg.data.dummy.folder import write_folder
+from keras_ctxseg.data.dummy.write import (
+    DUMMY_DATASETS,
+    dummy_options,
+    load_dummy,
+    write_dummy,
+)
 
-__all__ = ["DUMMY_DATASETS", "load_dummy", "write_dummy"]
+__all__ = ["DUMMY_DATASETS", "dummy_options", "load_dummy", "write_dummy", "write_folder"]

@@ -63,14 +63,19 @@ def load_dummy(name: str, folder: Path, options: dict | None = None, **how) -> S
     files = Path(folder) / name / "files"
     if not files.exists():
         write_dummy(name, files, **how)
-    location = _WRITERS[name][1]
-    options = {**(options or {}), "data_dir": Path(folder) / name / "prepared"}
     with _quiet(), contextlib.ExitStack() as stack:
-        if location is None:
+        if _WRITERS[name][1] is None:
             stack.enter_context(_downloads_from(files))
-        else:
-            options[location] = files
-        return registry.load(name, **options)
+        return registry.load(name, **dummy_options(name, folder, options))
+
+
+def dummy_options(name: str, folder: Path, options: dict | None = None) -> dict:
+    """The options that load what `load_dummy` has made under `folder`."""
+    location = _WRITERS[name][1]
+    places = {"data_dir": Path(folder) / name / "prepared"}
+    if location is not None:
+        places[location] = Path(folder) / name / "files"
+    return {**(options or {}), **places}
 
 
 @contextlib.contextmanager
