@@ -34,6 +34,7 @@ def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = 
     import keras_ctxseg as ctx
     from keras_ctxseg.training.assembly import build_evaluator, load_dataset
     from keras_ctxseg.training.checkpoint import load_checkpoint
+    from keras_ctxseg.training.run_directory import RunDirectory
 
     config = opened.config
     split = split or config.evaluation.split or config.data.validation_split
@@ -61,9 +62,9 @@ def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = 
             "Checkpoint": str(opened.checkpoint),
             "Data": f"{dataset.name}, {split}, {dataset.splits[split]} images",
             "Image scale": config.data.image_scale,
-            "Prediction": result.protocol.describe(),
         },
         title=f"{config.name} on {dataset.name}/{split}",
+        log=RunDirectory(opened.folder).log,
     )
     print(f"Scores     {output / 'scores.json'}")
     print(f"Report     {report}")

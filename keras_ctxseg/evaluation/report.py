@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from keras_ctxseg._page import render_page
-from keras_ctxseg.evaluation.protocol import Protocol
 from keras_ctxseg.evaluation.report_curves import (
     boundary_charts,
     calibration_charts,
@@ -87,7 +86,7 @@ def write_report(
             ("Worst images", _with_pictures(samples[0], result, palette)),
             ("Best images", _with_pictures(samples[1], result, palette)),
         ],
-        facts={**_protocol(content), **(facts or {}), "Written": now.strftime("%Y-%m-%d %H:%M %Z")},
+        facts={**(facts or {}), "Written": now.strftime("%Y-%m-%d %H:%M %Z")},
         absent_policy=ABSENT_POLICY,
     )
     path = Path(path)
@@ -117,10 +116,6 @@ def _chapters(content: Mapping[str, Any], log: str | os.PathLike | None) -> list
             "charts": calibration_charts(content.get("calibration")),
         },
     ]
-
-
-def _protocol(content: Mapping[str, Any]) -> dict[str, str]:
-    return {"Protocol": Protocol(**content["protocol"]).describe()} if "protocol" in content else {}
 
 
 def _with_pictures(
