@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: quickstart test check format clean
+.PHONY: quickstart families test check format clean
 
 quickstart: $(INSTALLED)  ## Train, evaluate, draw and export on the embedded data set; a few minutes
 	$(BIN)/ctxseg quickstart
+
+families: $(INSTALLED)  ## Train every family with three seeds; about two hours on two cores
+	$(BIN)/python scripts/compare_families.py
 
 test: $(INSTALLED)  ## Run all tests
 	$(BIN)/python -m pytest -n 2
