@@ -13,7 +13,19 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-COMMANDS = ("train", "evaluate", "predict", "export", "benchmark", "list", "quickstart")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "compare",
+    "predict",
+    "export",
+    "check-data",
+    "prepare-data",
+    "convert-data",
+    "benchmark",
+    "list",
+    "quickstart",
+)
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -36,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _parser().print_help()
         return USER_ERROR
     try:
-        return importlib.import_module(f"{__name__}.{options.command}").run(options)
+        return _module(options.command).run(options)
     except KeyboardInterrupt:
         print("\nctxseg: stopped", file=sys.stderr)
         return INTERRUPTED
@@ -58,14 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Lets words of a repeated argument stand on both sides of options, which argparse does not."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = [*(sys.argv[1:] if arguments is None else arguments)]  # `list` is a command here
     for index, word in enumerate(words):
         # Nothing but `auto` belongs to it; argparse would take whatever word follows.
         if word == "--resume" and words[index + 1 : index + 2] != ["auto"]:
             words[index] = "--resume=always"
     parser = _parser()
     options, rest = parser.parse_known_args(words)
-    repeated = getattr(options, "overrides", getattr(options, "images", None))
+    repeated = next(
+        (vars(options)[name] for name in ("overrides", "images", "runs") if name in options), None
+    )
     if repeated is not None and not any(word.startswith("-") for word in rest):
         repeated.extend(rest)
     elif rest:
@@ -80,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in COMMANDS:
-        module = importlib.import_module(f"{__name__}.{name}")
+        module = _module(name)
         command = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
         module.add_arguments(command)
         command.add_argument(
@@ -90,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
             help="show the traceback of an error",
         )
     return parser
+
+
+def _module(command: str):
+    return importlib.import_module(f"{__name__}.{command.replace('-', '_')}")
 
 
 def _tensorflow_errors() -> tuple[type[Exception], ...]:

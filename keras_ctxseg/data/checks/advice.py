@@ -9,7 +9,7 @@ import numpy as np
 from keras_ctxseg.data.class_file import ClassTable
 from keras_ctxseg.data.palettes import IGNORE_LABEL
 
-_CLEAN = {"layout", "missing_mask", "missing_image", "same_name", "unreadable", "truncated",
+_CLEAN = {"missing_mask", "missing_image", "same_name", "unreadable", "truncated",
           "too_small", "size_mismatch", "leakage", "duplicate", "all_ignored"}  # fmt: skip
 
 
