@@ -56,6 +56,8 @@ class DataConfig:
         image_scale: every image is resized by this factor before anything else, in training,
             evaluation and prediction. Scores still count at the label map's own size.
         cache: keep decoded, resized images in memory: true, false, or `auto`: up to 1 GiB.
+        check: of a `folder` data set before training, as `ctxseg check-data` does it: `sample`
+            opens 32 pairs of each split, `full` all; `off`. Errors stop the run.
     """
 
     name: str
@@ -64,8 +66,10 @@ class DataConfig:
     validation_split: str = "val"
     image_scale: float = 1.0
     cache: Literal["auto"] | bool = "auto"
+    check: Literal["sample", "full", "off"] | bool = "sample"  # YAML reads a plain `off` as false
 
     def __post_init__(self):
+        _require(self.check is not True, "data.check", "sample, full or off", self.check)
         _require(0 < self.image_scale <= 4, "data.image_scale", "0 < scale <= 4", self.image_scale)
 
 

@@ -18,6 +18,7 @@ from keras_ctxseg.training.checkpoint import (
 from keras_ctxseg.training.checkpoint_history import CheckpointHistory
 from keras_ctxseg.training.compilation import compile_arguments
 from keras_ctxseg.training.config import ConfigError, RunConfig
+from keras_ctxseg.training.data_check import check_data
 from keras_ctxseg.training.fitting import Fitting
 from keras_ctxseg.training.plan import Plan
 from keras_ctxseg.training.run_directory import RunDirectory
@@ -77,6 +78,7 @@ def train(
     strategy = create_strategy(config.training.strategy, config.training.communication)
     assembly.check_batch_size(config, strategy)
     history = CheckpointHistory(directory.last, config.training.keep_checkpoints)
+    check_data(config, say)
     dataset = assembly.load_dataset(config)
     pipeline = assembly.build_pipeline(config, dataset)
     plan = Plan.of(config.training, pipeline.steps_per_epoch)

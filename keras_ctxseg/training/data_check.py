@@ -1,0 +1,49 @@
+"""A look at a user's own files before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras_ctxseg as ctx
+from keras_ctxseg.training.config import ConfigError, RunConfig
+
+SAMPLED_PAIRS = 32  # of each split; about a second
+
+
+def check_data(config: RunConfig, say: Callable[[str], None] = print) -> None:
+    """Run `ctx.data.check` on a folder data set, as `data.check` says.
+
+    Warnings are told; errors end the run before it begins.
+
+    Args:
+        config: the run. Other data sets than `folder` are not a user's files and pass.
+        say: takes the table of what was found.
+
+    Raises:
+        ConfigError: the data have errors; the table was told.
+    """
+    options = dict(config.data.options)
+    known = {"path", "classes", "mask_format"}
+    if config.data.name != "folder" or config.data.check in (False, "off"):
+        return
+    if "path" not in options or not options.keys() <= known:
+        return  # `load` has the better words for that
+    full = config.data.check == "full"
+    report = ctx.data.check(**options, sample=None if full else SAMPLED_PAIRS)
+    opened = sum(facts.checked for facts in report.splits.values())
+    pairs = sum(facts.pairs for facts in report.splits.values())
+    command = f"ctxseg check-data {report.root}"
+    if report.mask_format != "ids":
+        command += f" --mask-format {report.mask_format}"
+    if options.get("classes"):
+        command += f" --classes {options['classes']}"
+    if report.findings:
+        say(report.findings_table(shown=3))
+    if report.errors:
+        raise ConfigError(
+            f"{report.root}: {len(report.errors)} errors in the data, listed above; "
+            f"`{command} --html data.html` shows them (data.check=off skips this check)"
+        )
+    found = f"{len(report.warnings)} warnings" if report.warnings else "nothing to mend"
+    more = "" if opened == pairs else f"; all of them: {command}"
+    say(f"Checked    {opened} of {pairs} pairs, {found}{more}")
