@@ -12,9 +12,10 @@ from keras_ctxseg.data.augmentation_config import AugmentationConfig
 from keras_ctxseg.data.augmentations import Example, affine
 from keras_ctxseg.data.augmentations.class_share import ATTEMPTS, plan_varied_window
 from keras_ctxseg.data.augmentations.color import recolor
+from keras_ctxseg.data.augmentations.label_ids import table
 from keras_ctxseg.data.augmentations.mosaic import mosaic
 from keras_ctxseg.data.augmentations.padding import fill_outside, pad
-from keras_ctxseg.data.augmentations.paste import of_classes, of_half_the_classes, paste
+from keras_ctxseg.data.augmentations.paste import of_half_the_classes, paste
 from keras_ctxseg.data.augmentations.rand_augment import RandAugment
 from keras_ctxseg.data.augmentations.seeds import Draw, Seed, derived, uniform
 from keras_ctxseg.data.augmentations.window import Window, plan_window
@@ -70,9 +71,9 @@ def augment_and_mix(
     Returns:
         As `augment`.
     """
-    if not (config.mosaic.probability or config.copy_paste.probability
-            or config.class_mix.probability):  # fmt: skip
+    if not config.mixes:
         return augment(*read(), seed, config, ignore_label)
+    size = config.crop_size
 
     def view(example: Example, view_seed: Seed, size: Size) -> Example:
         return pad(*_show(*example, size, view_seed, config, ignore_label))
@@ -80,32 +81,86 @@ def augment_and_mix(
     def own(size: Size) -> Example:
         return view(read(), seed, size)
 
-    def partner(draw: int, place: int = 0):
+    def partner(draw: int, place: int = 0) -> Callable[[Size], Example]:
         partner_seed = derived(derived(seed, draw), place)
-        return lambda size: view(
-            read_any(derived(partner_seed, Draw.PARTNER)), partner_seed, size
-        )
+        return lambda size: view(read_any(derived(partner_seed, Draw.PARTNER)), partner_seed, size)
 
-    def assembled():
+    def assembled() -> Example:
         corners = [own, *(partner(Draw.MOSAIC, place) for place in (1, 2, 3))]
-        return mosaic(corners, config.crop_size, derived(seed, Draw.MOSAIC), config.mosaic)
+        return mosaic(corners, size, derived(seed, Draw.MOSAIC), config.mosaic)
 
-    def pasted(example: Example):
-        return paste(example, partner(Draw.COPY_PASTE)(config.crop_size), of_classes(pasted_ids))
+    def copied_onto(example: Example) -> Example:
+        return paste(example, partner(Draw.COPY_PASTE)(size), table(pasted_ids))
 
-    def mixed(example: Example):
-        other = partner(Draw.CLASS_MIX)(config.crop_size)
+    def mixed_onto(example: Example) -> Example:
+        other = partner(Draw.CLASS_MIX)(size)
         half = of_half_the_classes(other[1], derived(seed, Draw.CLASS_MIX), ignore_label)
         return paste(example, other, half)
 
-    choices = uniform(derived(seed, Draw.CHOICE), (3,))
-    example = _maybe(
-        choices[0] < config.mosaic.probability, assembled, lambda: own(config.crop_size)
+    is_mosaic, is_copied, is_mixed = tf.unstack(
+        uniform(derived(seed, Draw.CHOICE), (3,))
+        < [config.mosaic.probability, config.copy_paste.probability, config.class_mix.probability]
     )
-    example = _maybe(
-        choices[1] < config.copy_paste.probability, lambda: pasted(example), lambda: example
-    )
-    image, label = _maybe(choices[2] < config.class_mix.probability, mixed, example)
+    example = tf.cond(is_mosaic, assembled, lambda: own(size))
+    example = tf.cond(is_copied, lambda: copied_onto(example), lambda: example)
+    image, label = tf.cond(is_mixed, lambda: mixed_onto(example), lambda: example)
     image, _ = fill_outside(image, label, config.pad_value, ignore_label)
     image = _change_colors(image, seed, config)
     return _finished(image, label, config, ignore_label)
+
+
+def _show(image, label, size, seed, config, ignore_label):
+    """Scales, crops, flips and turns: what the crop shows, and the padding still to come."""
+    random = uniform(seed, (8,))
+    window = _plan(label, size, seed, random[:3], config, ignore_label)
+    mirrored = tf.logical_and(config.flip, random[3] < 0.5)
+
+    def upright():
+        shown = _mirror_and_resize(window.cut(image), window.cut(label), window.shown, mirrored)
+        return *shown, window.paddings
+
+    drawn = _rand_augment(seed, config)
+    if not config.rotation and not drawn.is_geometric:
+        return upright()
+    degrees = uniform(derived(seed, Draw.ROTATION), (), -config.rotation, config.rotation)
+    transform = affine.compose(affine.rotation(degrees), drawn.transform(size))
+
+    def turned():
+        shown = affine.show_transformed(image, label, window, mirrored, transform)
+        return *shown, tf.zeros((2, 2), tf.int32)
+
+    return tf.cond(tf.reduce_all(transform == affine.identity()), upright, turned)
+
+
+def _plan(label, size, seed, random, config, ignore_label) -> Window:
+    low, high = config.scale_range
+    scale = low + (high - low) * random[0]
+    if config.cat_max_ratio == 1:
+        return plan_window(tf.shape(label), size, scale, random[1:3])
+    others = uniform(derived(seed, Draw.CROP), (ATTEMPTS, 2))
+    places = tf.concat([random[None, 1:3], others], 0)
+    return plan_varied_window(label, size, scale, places, config.cat_max_ratio, ignore_label)
+
+
+def _mirror_and_resize(image, label, size, mirrored):
+    image, label = tf.cond(  # here, where pixels are few and small
+        mirrored,
+        lambda: (tf.reverse(image, [1]), tf.reverse(label, [1])),
+        lambda: (image, label),
+    )
+    image = tf.image.resize(image, size, "bilinear")
+    return image, tf.image.resize(label[..., None], size, "nearest")[..., 0]
+
+
+def _change_colors(image, seed, config):
+    image = _rand_augment(seed, config).recolor(image)
+    return recolor(image, tf.unstack(uniform(seed, (8,)))[4:], config)
+
+
+def _rand_augment(seed, config) -> RandAugment:
+    return RandAugment(config.rand_augment, derived(seed, Draw.RAND_AUGMENT))
+
+
+def _finished(image, label, config, ignore_label) -> Example:
+    image, label = fill_outside(image, label, config.pad_value, ignore_label)
+    return tf.ensure_shape(image, (*config.crop_size, 3)), tf.ensure_shape(label, config.crop_size)

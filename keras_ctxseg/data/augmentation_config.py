@@ -121,7 +121,8 @@ class AugmentationConfig:
         flip: mirror left and right in half of the examples.
         rotation: turn by up to this many degrees, either way.
         rand_augment, mosaic, copy_paste, class_mix: see there; off unless given. The last three
-            put several examples together, each of which went through all else by itself.
+            put several examples together, each scaled, cropped, flipped and turned by itself;
+            colours change last, together.
         brightness: multiply by a random factor in `1 - brightness ... 1 + brightness`.
         contrast: likewise, the distance from the image's mean.
         saturation: likewise, the distance from each pixel's grey.
@@ -167,3 +168,9 @@ class AugmentationConfig:
         )  # fmt: skip
         require(0 < self.cat_max_ratio <= 1, "cat_max_ratio", "a share above 0, at most 1")
         require(0 <= self.rotation <= 180, "rotation", "degrees in 0 ... 180")
+
+    @property
+    def mixes(self) -> bool:
+        """Whether pixels of several examples may come together in one."""
+        return any((self.mosaic.probability, self.copy_paste.probability,
+                    self.class_mix.probability))  # fmt: skip

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from keras_ctxseg.data.augmentations.padding import OUTSIDE
+from keras_ctxseg.data.augmentations.label_ids import OUTSIDE
 from keras_ctxseg.data.augmentations.window import Window
 
 # A matrix is float32 (2, 3): it takes a pixel's place (row, column, 1), measured from the crop's
@@ -59,14 +59,18 @@ def show_transformed(image, label, window: Window, mirrored, transform):
     )
     linear = tf.stack(steps)[:, None] * transform[:, :2]
     shift = tf.stack(steps) * shift + tf.stack(offsets)
+    # Only what the crop reaches is read: images may be far larger.
+    first, last = _reach(linear, shift, crop, tf.shape(label))
+    shift -= tf.cast(first, tf.float32)
     # The operation wants x before y.
     coefficients = tf.stack([
         linear[1, 1], linear[1, 0], shift[1], linear[0, 1], linear[0, 0], shift[0], 0.0, 0.0,
     ])  # fmt: skip
 
-    def sample(source, interpolation, fill_mode):
+    def sample(source, dtype, interpolation, fill_mode):
+        source = source[first[0] : last[0], first[1] : last[1]]
         return tf.raw_ops.ImageProjectiveTransformV3(
-            images=source[None],
+            images=tf.cast(source, dtype)[None],
             transforms=coefficients[None],
             output_shape=tf.stack(crop),
             fill_value=float(OUTSIDE),
@@ -74,8 +78,19 @@ def show_transformed(image, label, window: Window, mirrored, transform):
             fill_mode=fill_mode,
         )[0]
 
-    image = sample(tf.cast(image, tf.float32), "BILINEAR", "NEAREST")
-    return image, sample(label[..., None], "NEAREST", "CONSTANT")[..., 0]
+    image = sample(image, tf.float32, "BILINEAR", "NEAREST")
+    return image, sample(label[..., None], tf.int32, "NEAREST", "CONSTANT")[..., 0]
+
+
+def _reach(linear, shift, crop, size):
+    """First and last (exclusive) row and column of the source that the crop shows, and one more."""
+    rows, columns = (tf.cast(side - 1, tf.float32) for side in crop)
+    corners = tf.stack([tf.zeros(2), [rows, 0.0], [0.0, columns], [rows, columns]], 1)
+    places = linear @ corners + shift[:, None]
+    first = tf.cast(tf.floor(tf.reduce_min(places, 1)), tf.int32) - 1
+    last = tf.cast(tf.math.ceil(tf.reduce_max(places, 1)), tf.int32) + 2
+    first = tf.clip_by_value(first, 0, size - 1)
+    return first, tf.clip_by_value(last, first + 1, size)
 
 
 def _axis_map(axis, mirrored):

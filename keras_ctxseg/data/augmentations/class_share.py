@@ -2,16 +2,15 @@
 
 import tensorflow as tf
 
+from keras_ctxseg.data.augmentations.label_ids import class_counts
 from keras_ctxseg.data.augmentations.window import Window, plan_window
 
 ATTEMPTS = 10
-LABEL_IDS = 256  # labels are ids in 0 ... 255
 
 
 def largest_share(label: tf.Tensor, ignore_label: int) -> tf.Tensor:
     """Share of the commonest class among the labelled pixels; 1 where no pixel is labelled."""
-    counts = tf.math.bincount(label, minlength=LABEL_IDS, maxlength=LABEL_IDS)
-    counts *= tf.constant([id != ignore_label for id in range(LABEL_IDS)], counts.dtype)
+    counts = class_counts(label, ignore_label)
     total = tf.reduce_sum(counts)
     return tf.where(total > 0, tf.reduce_max(counts) / total, 1.0)
 

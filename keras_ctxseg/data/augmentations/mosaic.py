@@ -3,7 +3,7 @@
 Each corner is a crop of its own, scaled as any other, so that things keep their sizes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -13,7 +13,7 @@ from keras_ctxseg.data.augmentations.seeds import Seed, uniform
 
 
 def mosaic(
-    corners: list[Callable[[list], Example]], size: tuple[int, int], seed: Seed,
+    corners: Sequence[Callable[[list], Example]], size: tuple[int, int], seed: Seed,
     config: MosaicConfig,
 ) -> Example:  # fmt: skip
     """Puts four examples together.

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-OUTSIDE = -1
+from keras_ctxseg.data.augmentations.label_ids import OUTSIDE
 
 
 def pad(image: tf.Tensor, label: tf.Tensor, paddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
