@@ -117,8 +117,25 @@ def read_color_table(path: str | os.PathLike) -> ColorTable:
     return ColorTable.of(rows, path)
 
 
-def find_colors(masks: Iterable[Path]) -> list[tuple[int, int, int]]:
-    """All colours of some masks, the most frequent first: packed RGB, pixels, masks with it.
+@dataclasses.dataclass(frozen=True)
+class FoundColor:
+    """A colour in some masks.
+
+    Attributes:
+        color: packed RGB.
+        pixels: how many have it.
+        masks: in how many it occurs.
+        most_in: the mask with most of it.
+    """
+
+    color: int
+    pixels: int
+    masks: int
+    most_in: Path
+
+
+def find_colors(masks: Iterable[Path]) -> list[FoundColor]:
+    """All colours of some masks, the most frequent first.
 
     Raises:
         FileError: a mask that cannot be read.
@@ -129,40 +146,50 @@ def find_colors(masks: Iterable[Path]) -> list[tuple[int, int, int]]:
         return value_counts(read_packed(path))
 
     pixels: Counter[int] = Counter()
-    images: Counter[int] = Counter()
+    occurrences: Counter[int] = Counter()
+    most: dict[int, tuple[int, Path]] = {}
     with any_size(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        for counts in tqdm(pool.map(count, masks), "Finding colours", len(masks), delay=1.0):
+        results = tqdm(pool.map(count, masks), "Finding colours", len(masks), delay=1.0)
+        for path, counts in zip(masks, results, strict=True):
             pixels.update(counts)
-            images.update(counts.keys())
-    return [(color, number, images[color]) for color, number in pixels.most_common()]
+            occurrences.update(counts.keys())
+            for color, number in counts.items():
+                if number > most.get(color, (0, path))[0]:
+                    most[color] = number, path
+    return [
+        FoundColor(color, number, occurrences[color], most[color][1])
+        for color, number in pixels.most_common()
+    ]
 
 
-def frequent(colors: Sequence[tuple[int, int, int]]) -> Sequence[tuple[int, int, int]]:
+def frequent(colors: Sequence[FoundColor]) -> Sequence[FoundColor]:
     """Those of `find_colors` that seem to be meant: all if they are few, else the frequent ones."""
     if len(colors) <= MOST_COLORS:
         return colors
-    total = sum(pixels for _, pixels, _ in colors)
-    return [row for row in colors[:MOST_COLORS] if row[1] >= _RARE * total]
+    total = sum(found.pixels for found in colors)
+    return [found for found in colors[:MOST_COLORS] if found.pixels >= _RARE * total]
 
 
-def found_table(colors: Sequence[tuple[int, int, int]]) -> ColorTable:
+def found_table(colors: Sequence[FoundColor]) -> ColorTable:
     """A class for each colour that was found, named after it."""
-    return ColorTable.of(((_name(color), unpack_rgb(color)) for color, _, _ in colors), "masks")
+    return ColorTable.of(
+        ((_name(found.color), unpack_rgb(found.color)) for found in colors), "masks"
+    )
 
 
-def color_lines(colors: Sequence[tuple[int, int, int]]) -> str:
+def color_lines(colors: Sequence[FoundColor]) -> str:
     """A table of found colours to edit: `read_color_table` reads it."""
-    total = sum(pixels for _, pixels, _ in colors)
+    total = sum(found.pixels for found in colors)
     kept = frequent(colors)
     lines = ["# red green blue name; the name void is ignored, equal names are one class"]
-    for color, pixels, images in kept:
-        red, green, blue = unpack_rgb(color)
-        share = 100 * pixels / total
+    for found in kept:
+        red, green, blue = unpack_rgb(found.color)
         lines.append(
-            f"{red:3} {green:3} {blue:3} {_name(color):14} # {share:.2f} % in {images} masks"
+            f"{red:3} {green:3} {blue:3} {_name(found.color):14} # "
+            f"{100 * found.pixels / total:.2f} % in {found.masks} masks, most in {found.most_in}"
         )
     if len(colors) > len(kept):
-        share = 100 * sum(pixels for _, pixels, _ in colors[len(kept) :]) / total
+        share = 100 * sum(found.pixels for found in colors[len(kept) :]) / total
         lines.append(
             f"# {len(colors) - len(kept)} more colours cover {share:.2f} %; blurred edges, JPEG? "
             "Then convert with --unknown nearest (or void)."

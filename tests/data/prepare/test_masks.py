@@ -270,7 +270,8 @@ class TestCommands:
         assert main(["prepare-data", "colors", str(root / "masks"), "--output", str(table)]) == 0
         text = table.read_text()
         share = 100 * np.mean([mask == 1 for mask in ids.values()])
-        assert f"128  64 128 color_804080   # {share:.2f} % in 10 masks" in text
+        most = root / "masks" / (max(ids, key=lambda name: (ids[name] == 1).sum()) + ".png")
+        assert f"color_804080   # {share:.2f} % in 10 masks, most in {most}\n" in text
         assert "--colors" in capsys.readouterr().out
         named = text.replace("color_804080", "road").replace("color_000000", "void")
         table.write_text(named)
