@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_ctxseg.evaluation.full_size import check_num_classes
 from keras_ctxseg.evaluation.image_counts import ImageCounts, count_image
+from keras_ctxseg.evaluation.on_replicas import on_replicas
 from keras_ctxseg.evaluation.predictor import Predictor
 from keras_ctxseg.evaluation.progress import track
 from keras_ctxseg.evaluation.protocol import Protocol
@@ -30,7 +31,9 @@ class Evaluator:
     A `Predictor` labels the images at each label map's own size. Images of equal size go through
     the model together. One graph serves all sizes and stays in use as long as the evaluator lives,
     so keep one for the validations of a whole training. All scores come from one pass; counts are
-    whole numbers by image, so that no score depends on the batches.
+    whole numbers by image, so that no score depends on the batches. A model that was built under a
+    `tf.distribute` strategy works on all its replicas; all workers pass the same examples and get
+    the same result.
 
     Args:
         model: takes float RGB images in 0 ... 255; returns logits, or a dict with "logits".
@@ -65,6 +68,7 @@ class Evaluator:
                 f"`class_names` must name {num_classes} classes. Received: {len(names)} names"
             )
         self.predictor = Predictor(model, protocol, batch_size)
+        self._predict = on_replicas(self.predictor)
         self.model = model
         self.num_classes = num_classes
         self.ignore_label = ignore_label
@@ -92,7 +96,7 @@ class Evaluator:
         stream = track(self._read(examples), "Evaluating", total, self.progress)
         for batch in batches_of_equal_size(stream, self.batch_size, 4 * self.batch_size):
             images = np.stack([example.image for example in batch])
-            predicted = self.predictor(images, batch[0].label.shape)
+            predicted = self._predict(images, batch[0].label.shape)
             for example, *prediction in zip(batch, *predicted, strict=True):
                 counts[example.index] = self._count(example, *prediction)
                 scores[example.index] = _image_score(

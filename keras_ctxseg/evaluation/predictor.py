@@ -97,7 +97,7 @@ class Predictor:
         images = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
         size = tf.TensorSpec((2,), tf.int32, name="size")
         scores = tf.TensorSpec((None, None, None, None), tf.float32, name="scores")
-        self._plain = tf.function(self._plain_labels, (self._spec, size), autograph=False)
+        self._plain = tf.function(self.plain_labels, (self._spec, size), autograph=False)
         self._passes = tf.function(self._scores_of, (images, size, size), autograph=False)
         self._decide = tf.function(self._labels_of, (scores,), autograph=False)
 
@@ -111,7 +111,7 @@ class Predictor:
         Raises:
             ValueError: images of a shape that the model does not take.
         """
-        images, size = self._checked(images, size)
+        images, size = self.checked(images, size)
         is_whole = self._is_whole(images.shape[1:3])
         if is_whole and self.protocol.is_one_pass:
             ids, sure, finite = self._plain(_floats(images), size)
@@ -149,7 +149,7 @@ class Predictor:
         Probabilities or logits, as the protocol averages; all of them at once in memory.
         Args and errors as for a call.
         """
-        images, size = self._checked(images, size)
+        images, size = self.checked(images, size)
         if self._is_whole(images.shape[1:3]):
             return self._whole_scores(images, size)[0].numpy()
         result: np.ndarray | None = None
@@ -168,7 +168,8 @@ class Predictor:
             what = f"image {name!r}" if scale == 1 else f"image {name!r} at scale {scale:g}"
             check_input_size(self.model, self._window_of(size), what)
 
-    def _checked(self, images: np.ndarray, size: Size | None) -> tuple[np.ndarray, Size]:
+    def checked(self, images: np.ndarray, size: Size | None) -> tuple[np.ndarray, Size]:
+        """The images as an array, and the size of the result; errors as for a call."""
         images = np.asarray(images)
         if images.ndim != 4 or not len(images):
             raise ValueError(
@@ -270,7 +271,8 @@ class Predictor:
         )
         return max(min(math.ceil(4 * values / self.score_memory), size[1] // STRIP), 1)
 
-    def _plain_labels(self, images, size):
+    def plain_labels(self, images, size):
+        """One pass over whole images: tensors of labels, confidence, and whether it is finite."""
         logits = full_size_logits(self.model, images, size)
         labels = tf.argmax(logits, axis=-1, output_type=tf.int32)
         return labels, _largest_probability(logits), _all_finite(logits)

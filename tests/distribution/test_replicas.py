@@ -1,0 +1,135 @@
+"""One replica against two, and against two workers: the same weights, the same scores.
+
+The networks, the data and the steps stand in `replicas_script.py`.
+"""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.distribution.processes import run_one, run_workers
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute"),
+    pytest.mark.xdist_group("distribution"),
+]
+SCRIPT = Path(__file__).with_name("replicas_script.py")
+SEVERAL = ["mirrored", "worker0", "worker1"]
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What each process kept, by its name and then by scenario and value."""
+    folder = tmp_path_factory.mktemp("replicas")
+    for kind in ("single", "mirrored"):
+        run_one(SCRIPT, kind, folder / f"{kind}.npz")
+    run_workers(SCRIPT, [["workers", folder / f"worker{index}.npz"] for index in range(2)])
+    return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
+
+
+def state(kept, scenario):
+    parts = ("weight", "optimizer")
+    found = {
+        name: value
+        for name, value in kept.items()
+        if name.startswith(tuple(f"{scenario}/{part}" for part in parts))
+    }
+    assert len(found) > 20
+    return found
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+@pytest.mark.parametrize("scenario", ["recipe", "executions1", "executions4"])
+def test_weights_agree(results, several, scenario):
+    """After three (recipe) and twelve steps; optimizer, averages and batch statistics included."""
+    expected, actual = (state(results[name], scenario) for name in ("single", several))
+    for name, value in expected.items():
+        np.testing.assert_allclose(actual[name], value, atol=TOLERANCE, err_msg=name)
+
+
+def test_the_steps_do_something(results):
+    """So that agreement means something: the weights moved, clipping and ignored labels bit."""
+    kept = results["single"]
+    momentum = [kept[name] for name in state(kept, "recipe") if "optimizer" in name]
+    assert max(np.abs(value).max() for value in momentum if value.dtype.kind == "f") > 1e-2
+    assert (kept["recipe/labels"] == 255).any() and (kept["recipe/labels"][3] == 255).all()
+
+
+@pytest.mark.parametrize("name", ["single", *SEVERAL])
+def test_steps_per_execution_change_nothing(results, name):
+    one, four = (state(results[name], f"executions{steps}") for steps in (1, 4))
+    for value, expected in zip(four.values(), one.values(), strict=True):
+        np.testing.assert_allclose(value, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+@pytest.mark.parametrize("scenario", ["recipe", "executions4"])
+def test_metrics_agree_exactly(results, several, scenario):
+    found = 0
+    for name, value in results["single"].items():
+        if not name.startswith(f"{scenario}/"):
+            continue
+        if name.endswith(("mean_iou", "pixel_accuracy", "confusion")):
+            np.testing.assert_array_equal(results[several][name], value, err_msg=name)
+            found += 1
+        elif name.endswith("loss"):
+            np.testing.assert_allclose(results[several][name], value, rtol=1e-6, err_msg=name)
+    assert found >= 4
+
+
+@pytest.mark.parametrize("name", ["single", *SEVERAL])
+def test_five_images_are_counted_once(results, name):
+    """Batches of 4 and 1 on two replicas, in validation, `evaluate`, `predict` and `Evaluator`."""
+    kept = results[name]
+    predicted, labels = kept["recipe/predicted"], kept["recipe/labels"]
+    assert predicted.shape[0] == labels.shape[0] == 5
+    np.testing.assert_allclose(kept["recipe/alone"], predicted[:3], atol=1e-5)
+    valid = labels != 255
+    classes = predicted.shape[-1]
+    ids = predicted.argmax(-1)
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels[valid], ids[valid]), 1)
+    hits = np.diagonal(confusion)
+    mean_iou = (hits / (confusion.sum(0) + confusion.sum(1) - hits)).mean()
+    np.testing.assert_array_equal(kept["recipe/confusion"], confusion)
+    for scores in ("scores", "history_val"):
+        np.testing.assert_allclose(kept[f"recipe/{scores}_logits_mean_iou"], mean_iou, rtol=1e-6)
+        np.testing.assert_allclose(
+            kept[f"recipe/{scores}_logits_pixel_accuracy"], hits.sum() / valid.sum(), rtol=1e-6
+        )
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+def test_predictions_agree(results, several):
+    for scenario, count in (("recipe", 5), ("executions1", 21), ("executions4", 21)):
+        expected = results["single"][f"{scenario}/predicted"]
+        assert len(expected) == count
+        np.testing.assert_allclose(
+            results[several][f"{scenario}/predicted"], expected, atol=TOLERANCE
+        )
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+def test_replicas_skip_an_overflow_together(results, several):
+    """Half precision: the same steps skipped, the same scale; weights as near as its rounding."""
+    kept, alone = results[several], results["single"]
+    assert 0 < kept["half/iterations"] < 16 and kept["half/scale"] < 2**24
+    for name in ("half/iterations", "half/scale"):
+        assert kept[name] == alone[name]
+    for name, value in state(alone, "half").items():
+        assert np.all(np.isfinite(kept[name]))
+        np.testing.assert_allclose(kept[name], value, atol=1e-2, err_msg=name)
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+def test_replicas_agree_on_statistics_of_their_own(results, several):
+    """Without synchronisation every replica ends with the same, averaged moving statistics."""
+    kept, alone = results[several], results["single"]
+    first = results["mirrored" if several == "mirrored" else "worker0"]
+    np.testing.assert_array_equal(kept["own/last_replica"], first["own/last_replica"])
+    # The mean of two halves' means is the mean; both workers hold it.
+    np.testing.assert_allclose(kept["own/last_replica"], alone["own/last_replica"], atol=2e-3)
