@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
-from keras_ctxseg.evaluation import Evaluator
-from keras_ctxseg.metrics import scores_from_confusion
+from keras_ctxseg.evaluation import Evaluator, Predictor, Protocol
+from keras_ctxseg.evaluation.image_counts import count_image
+from keras_ctxseg.metrics import resample_images, scores_from_confusion
 from tests.evaluation.numpy_resize import resize
 
 CLASSES = 4
@@ -133,6 +134,88 @@ def test_bad_input_is_named(model, examples):
         Evaluator(model, CLASSES)([{**examples[0], "label": np.zeros((12, 16))}])
     with pytest.raises(ValueError, match="batch_size.*0"):
         Evaluator(model, CLASSES, batch_size=0)
+
+
+def test_protocol_and_batches_change_no_count(model, examples):
+    """The evaluator scores what the predictor predicts, whatever the batches."""
+    protocol = Protocol(scales=(0.75, 1.5), flip=True, window=(9, 11), average="logits")
+    results = [
+        Evaluator(model, CLASSES, batch_size=size, protocol=protocol)(examples) for size in (1, 8)
+    ]
+    predictor = Predictor(model, protocol)
+    for k, example in enumerate(examples):
+        predicted = predictor(example["image"][None], example["label"].shape)
+        expected = count_image(
+            example["label"], predicted.labels[0], predicted.confidence[0], CLASSES, 255
+        )
+        for result in results:
+            np.testing.assert_array_equal(
+                result.counts[k].confusion.cells, expected.confusion.cells
+            )
+            np.testing.assert_array_equal(
+                result.counts[k].confusion.counts, expected.confusion.counts
+            )
+            np.testing.assert_array_equal(
+                result.counts[k].contour.boundary, expected.contour.boundary
+            )
+            np.testing.assert_allclose(
+                result.counts[k].calibration.confidence, expected.calibration.confidence, rtol=1e-5
+            )
+    assert results[0].protocol == protocol
+    assert results[0].boundary.mean_iou == results[1].boundary.mean_iou
+    assert results[0].intervals.scores["mean_iou"] == results[1].intervals.scores["mean_iou"]
+
+
+def test_scores_json_is_enough_to_compute_everything_again(model, examples):
+    """Every figure from the images' counts in the file, without the package's own classes."""
+    names = ["background", "road", "boat", "car"]
+    written = json.loads(Evaluator(model, CLASSES, class_names=names)(examples).to_json())
+    confusions = np.zeros((len(examples), CLASSES * CLASSES), int)
+    boundary = np.zeros((3, CLASSES), int)
+    calibration = {"pixels": 0, "confidence": 0, "right": 0}
+    for k, image in enumerate(written["images"]):
+        confusions[k, image["confusion"]["cells"]] = image["confusion"]["counts"]
+        part = image["boundary"]
+        for row, name in enumerate(("intersection", "label", "prediction")):
+            boundary[row, part["classes"]] += part[name]
+        for name in calibration:
+            calibration[name] = calibration[name] + np.array(image["calibration"][name])
+    confusions = confusions.reshape(-1, CLASSES, CLASSES)
+    assert confusions.sum(axis=0).tolist() == written["confusion"]["matrix"]
+    iou = boundary[0] / (boundary[1] + boundary[2] - boundary[0])
+    assert written["boundary_iou"] == pytest.approx(iou.mean(), abs=1e-12)
+    assert [entry["boundary_iou"] for entry in written["classes"]] == pytest.approx(iou)
+    gaps = np.abs(calibration["confidence"] - calibration["right"]).sum()
+    assert written["calibration_error"] == pytest.approx(gaps / written["valid_pixels"], abs=1e-6)
+    own = [scores_from_confusion(matrix).mean_iou for matrix in confusions]
+    assert written["mean_image_iou"] == pytest.approx(np.mean(own), abs=1e-12)
+
+    draws = resample_images(len(examples), written["intervals"]["resamples"])
+    drawn = [scores_from_confusion(np.tensordot(draw, confusions, 1), 0) for draw in draws]
+    ends = written["intervals"]["scores"]
+    for name in ("mean_iou", "pixel_accuracy", "ade20k_score"):
+        values = [getattr(scores, name) for scores in drawn]
+        assert ends[name] == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-12)
+    values = [scores.mean_iou_policies["without_background"] for scores in drawn]
+    found = ends["mean_iou_policies.without_background"]
+    assert found == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-12)
+    values = draws @ np.array(own) / len(own)
+    assert ends["mean_image_iou"] == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-12)
+    values = [scores.per_class_iou[1] for scores in drawn]
+    found = written["classes"][1]["iou_interval"]
+    assert found == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-12)
+    for low, high in ends.values():
+        assert low <= high
+    assert len(written["boundary"]["trimap_mean_iou"]) == len(written["boundary"]["distances"])
+
+
+def test_without_details_or_images_enough_nothing_is_made_up(model, examples):
+    result = Evaluator(model, CLASSES, details=False)(examples[:1])
+    written = json.loads(result.to_json())
+    for name in ("boundary", "boundary_iou", "calibration", "calibration_error", "intervals"):
+        assert written[name] is None
+    assert "interval" not in result.table()
+    assert written["classes"][0]["iou_interval"] is None
 
 
 def test_json_and_table_hold_the_figures(model, examples, tmp_path):

@@ -1,5 +1,7 @@
 """The predictor: equal to the network where it must be, to plain NumPy everywhere else."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -156,6 +158,27 @@ def test_large_images_pass_in_strips_and_bands(model):
     np.testing.assert_allclose(first.sum(-1), 1.0, atol=1e-5)
     labels = wide(image, size).labels
     np.testing.assert_array_equal(labels, first.argmax(-1))
+
+
+def test_memory_does_not_grow_with_classes_times_area():
+    """Beside labels and confidences, an image four times as high takes no more."""
+    classes, width = 96, 128
+    inputs = keras.Input((None, None, 3))
+    network = keras.Model(inputs, keras.layers.Conv2D(classes, 1)(inputs))
+    predictor = Predictor(network, window=(48, 48), stride=(32, 32), batch_size=4)
+
+    def beyond_the_result(height):
+        image = np.zeros((1, height, width, 3), np.uint8)
+        predictor(image)  # traces
+        tracemalloc.start()
+        result = predictor(image)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak - result.labels.nbytes - result.confidence.nbytes
+
+    low, high = beyond_the_result(192), beyond_the_result(768)
+    assert high < 1.1 * low
+    assert high < 0.4 * 768 * width * classes * 4  # what all scores would take
 
 
 def test_small_images_are_filled_up_where_asked_for(model):
