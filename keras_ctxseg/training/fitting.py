@@ -116,7 +116,9 @@ class Fitting:
             self.state.best_mean_iou,
             keeps_files=self.workers.is_chief,
         )
-        progress = Progress(plan, self.state, self.running_metrics, self.say)
+        progress = Progress(
+            plan, self.state, self.running_metrics, config.augmentation.crop_size, self.say
+        )
         guard = DivergenceGuard(
             progress,
             functools.partial(save_batches, self.pipeline, directory=directory.diverged),

@@ -26,6 +26,7 @@ class Progress(keras.callbacks.Callback):
         plan: how long the run is.
         state: where it begins.
         running_metrics: what the metrics had added up there.
+        crop_size: height and width of the training images.
         say: is told where the metrics have to start afresh.
 
     Raises:
@@ -37,6 +38,7 @@ class Progress(keras.callbacks.Callback):
         plan: Plan,
         state: TrainingState,
         running_metrics: Sequence[np.ndarray] = (),
+        crop_size: Sequence[int] = (),
         say: Callable[[str], None] = print,
     ):
         super().__init__()
@@ -47,6 +49,7 @@ class Progress(keras.callbacks.Callback):
         self.step_in_epoch = state.step_in_epoch
         self.learning_rate = state.learning_rate
         self._running_metrics = list(running_metrics)
+        self._crop_size = crop_size
         self._say = say
         self._taken_before = state.step_in_epoch
         self._stopped_here = False
@@ -71,7 +74,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._running_metrics:
-            if not continue_metrics(self.model, self._running_metrics):
+            if not continue_metrics(self.model, self._running_metrics, self._crop_size):
                 self._say("The metrics are other ones: the epoch's averages start afresh.")
             self._running_metrics = []
         if self.learning_rate is None:
@@ -112,8 +115,19 @@ def metric_values(model: keras.Model) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(variable) for variable in model.metrics_variables]
 
 
-def continue_metrics(model: keras.Model, values: Sequence[np.ndarray]) -> bool:
-    """Puts `metric_values` back; False, and nothing done, where the metrics are other ones."""
+def continue_metrics(
+    model: keras.Model, values: Sequence[np.ndarray], crop_size: Sequence[int]
+) -> bool:
+    """Puts `metric_values` back; False, and nothing done, where the metrics are other ones.
+
+    Args:
+        model: compiled, all its optimizer's variables there.
+        values: in the order of the model's metrics.
+        crop_size: height and width of the training images.
+    """
+    # Outside a strategy Keras makes the metrics' variables in the first step only.
+    images = keras.KerasTensor((None, *crop_size, 3), "float32")
+    model._symbolic_build(data_batch=(images, keras.KerasTensor((None, *crop_size), "int32")))
     variables = model.metrics_variables
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         return False

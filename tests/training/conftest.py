@@ -1,5 +1,8 @@
 """A network of a few hundred weights and a data set in memory, so that whole runs take seconds."""
 
+import json
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -77,6 +80,17 @@ def tiny_config(output_dir, **training):
         training=TrainingConfig(**settings),
         output_dir=str(output_dir),
     )
+
+
+def everything_in(checkpoint):
+    """Weights, optimizer and the counters of dropout in a checkpoint, in a fixed order."""
+    model = keras.models.load_model(checkpoint)
+    assert model.optimizer.built
+    # Keras leaves the counters at their start; the run's own member holds them.
+    variables = [*model.weights, *model.optimizer.variables]
+    with zipfile.ZipFile(checkpoint) as archive:
+        counters = json.loads(archive.read("random_states.json"))
+    return [*(variable.numpy() for variable in variables), *map(np.asarray, counters)]
 
 
 @pytest.fixture
