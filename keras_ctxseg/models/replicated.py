@@ -67,9 +67,9 @@ class ReplicatedTraining:
 
         return super().predict(**predict_arguments(self, named(super().predict, args, kwargs)))
 
-    def train_step(self, data):
+    def train_step(self, *arguments):  # `data` on TensorFlow, `state, data` on JAX
         if self.accumulate_steps == 1:
-            return super().train_step(data)
+            return super().train_step(*arguments)
         if keras.backend.backend() != "tensorflow":
             raise ValueError(
                 "`accumulate_steps` needs Keras on TensorFlow; elsewhere give the optimizer "
@@ -77,14 +77,14 @@ class ReplicatedTraining:
             )
         from keras_ctxseg.models.replica_steps import train_step
 
-        return train_step(self, data)
+        return train_step(self, *arguments)
 
-    def test_step(self, data):
+    def test_step(self, *arguments):
         if not self.is_replicated:
-            return super().test_step(data)
+            return super().test_step(*arguments)
         from keras_ctxseg.models.replica_steps import test_step
 
-        return test_step(self, data)
+        return test_step(self, *arguments)
 
     def predict_on_batch(self, x):
         if not self.is_replicated:
