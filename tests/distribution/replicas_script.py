@@ -5,21 +5,19 @@
 
 import sys
 
+import keras
+import numpy as np
 import tensorflow as tf
+
+import keras_ctxseg as ctx
+from keras_ctxseg.losses import SegmentationCrossentropy
+from keras_ctxseg.training.assembly import dtype_policy, synchronize_batch_norm
 
 KIND, OUTPUT = sys.argv[1:]
 if KIND == "mirrored":
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
-
-import keras
-import numpy as np
-
-import keras_ctxseg as ctx
-from keras_ctxseg.losses import SegmentationCrossentropy
-from keras_ctxseg.training.assembly import dtype_policy, synchronize_batch_norm
-
 CLASSES, IGNORE = 3, 255
 STRATEGY = ctx.training.create_strategy(
     {"single": "auto", "mirrored": "mirrored", "workers": "multi_worker"}[KIND],
