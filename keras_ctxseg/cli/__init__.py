@@ -22,6 +22,7 @@ COMMANDS = (
     "check-data",
     "prepare-data",
     "convert-data",
+    "show-data",
     "benchmark",
     "list",
     "quickstart",

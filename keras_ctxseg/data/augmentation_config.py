@@ -32,12 +32,13 @@ class RandAugmentConfig:
 
     Args:
         count: how many, one after the other; 0 is off.
-        magnitude: strength of each, 0 to 10.
+        magnitude: strength of each, 0 to 10. The paper has 9 and more for classification; there,
+            colours may turn black or white, and what a label shows is no longer seen.
         operations: to draw from, each as likely; the paper's fourteen.
     """
 
     count: int = 0
-    magnitude: float = 9.0
+    magnitude: float = 5.0
     operations: tuple[str, ...] = RAND_AUGMENT_OPERATIONS
 
     def __post_init__(self):

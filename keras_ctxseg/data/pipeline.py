@@ -120,12 +120,20 @@ class TrainPipeline:
 
     def source_index(self, number: tf.Tensor | int) -> tf.Tensor:
         """Which example of the split (int64) stands at `number` of the stream; scalars."""
+        count = self.dataset.splits[self.split]
         number = tf.cast(number, tf.int64)
-        count = tf.constant(self.dataset.splits[self.split], tf.int64)
-        seed = tf.constant(self.seed, tf.int64)
-        return tf.random.experimental.index_shuffle(
-            number % count, tf.stack([seed, number // count]), count - 1
-        )
+        return self._shuffled(number % count, number // count)
+
+    def number_of(self, index: int, epoch: int) -> int:
+        """Where in the stream example `index` of the split stands in `epoch`, both from 0."""
+        count = self.dataset.splits[self.split]
+        order = self._shuffled(tf.range(count, dtype=tf.int64), tf.constant(epoch, tf.int64))
+        return epoch * count + int(tf.argmax(order == index))
+
+    def _shuffled(self, place: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        last = tf.constant(self.dataset.splits[self.split] - 1, tf.int64)
+        seed = tf.stack([tf.constant(self.seed, tf.int64), epoch])
+        return tf.random.experimental.index_shuffle(place, seed, last)
 
     def _open(self) -> ExampleReader:
         reader = ScaledExamples(self.dataset.reader(self.split), self.image_scale)

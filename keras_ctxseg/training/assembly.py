@@ -70,7 +70,7 @@ def build_pipeline(config: RunConfig, dataset: SegmentationDataset) -> TrainPipe
         config.augmentation,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
-        cache=config.data.cache,
+        cache={True: "memory", False: "none"}.get(config.data.cache, "auto"),
         image_scale=config.data.image_scale,
     )
 
