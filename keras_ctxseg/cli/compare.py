@@ -1,7 +1,11 @@
 """`ctxseg compare RUN RUN ...`."""
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
+
+from keras_ctxseg.cli._runs import open_run
 
 SUMMARY = "say which of several evaluated runs is better, and whether the images can tell"
 
@@ -46,7 +50,51 @@ def run(arguments: argparse.Namespace) -> int:
     print(ctx.evaluation.comparison_table(comparison))
     if arguments.json:
         print(f"\nFigures    {comparison.to_json(arguments.json)}")
+    if arguments.html:
+        palette, pictures = _pictures(comparison, arguments.pictures)
+        path = ctx.evaluation.write_comparison(
+            comparison,
+            arguments.html,
+            palette,
+            pictures,
+            facts={"Command": shlex.join(sys.argv)},
+            title=" against ".join(group.name for group in comparison.groups[:3]),
+        )
+        print(f"{'' if arguments.json else chr(10)}Report     {path}")
     return 0
+
+
+def _pictures(comparison, count: int):
+    """The palette and the most disputed images, predicted by the first run of each group.
+
+    Without pictures, and with a word on why, where a run's checkpoint or data are not at hand.
+    """
+    import keras_ctxseg as ctx
+    from keras_ctxseg.training.assembly import load_dataset
+    from keras_ctxseg.training.checkpoint import load_checkpoint
+
+    names = [comparison.images[place] for place in comparison.most_disputed(count)]
+    networks, palette = {}, None
+    try:
+        for group in comparison.groups if names else ():
+            run = group.runs[0]
+            if run.folder is None:
+                raise ValueError(f"{run.path} does not lie in its run's folder")
+            opened = open_run(str(run.folder))
+            dataset = load_dataset(opened.config)
+            palette = dataset.palette
+            model = load_checkpoint(opened.checkpoint, dataset.num_classes)
+            protocol = ctx.evaluation.Protocol(**run.protocol)
+            networks[group.name] = (
+                ctx.evaluation.Predictor(model, protocol).label,
+                ctx.data.evaluation_examples(
+                    dataset, run.path.absolute().parent.name, opened.config.data.image_scale
+                ),
+            )
+        return palette, ctx.evaluation.disputed_images(names, networks)
+    except (ValueError, OSError) as error:
+        print(f"ctxseg: the report goes without pictures: {error}", file=sys.stderr)
+        return None, []
 
 
 def _groups(words: list[str]) -> list[str] | dict[str, list[str]]:

@@ -12,9 +12,12 @@ ctx.evaluation.write_report(result, samples, "report.html", dataset.palette)
 
 from keras_ctxseg.evaluation.comparison import (
     Comparison,
+    DisputedImage,
     Estimate,
     compare,
     comparison_table,
+    disputed_images,
+    write_comparison,
 )
 from keras_ctxseg.evaluation.evaluator import Evaluator
 from keras_ctxseg.evaluation.label_files import LabelFormat, label_format
@@ -30,6 +33,7 @@ from keras_ctxseg.evaluation.video import PredictedVideo, label_video, predict_v
 __all__ = [
     "PROTOCOLS",
     "Comparison",
+    "DisputedImage",
     "Estimate",
     "EvaluationResult",
     "Evaluator",
@@ -44,6 +48,7 @@ __all__ = [
     "ReportSample",
     "compare",
     "comparison_table",
+    "disputed_images",
     "draw_side_by_side",
     "label_format",
     "label_video",
@@ -51,5 +56,6 @@ __all__ = [
     "predict",
     "predict_video",
     "report_samples",
+    "write_comparison",
     "write_report",
 ]

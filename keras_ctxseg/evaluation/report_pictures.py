@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from PIL import Image
 
@@ -18,16 +20,35 @@ def sample_pictures(
     sample: ReportSample, palette: np.ndarray, ignore_label: int
 ) -> list[dict[str, str]]:
     """Image, truth, prediction and errors of one sample, as `{"caption", "uri"}` each."""
-    height, width = sample.label.shape
-    size = fitting_size(height, width, LONGEST_SIDE)
-    image = Image.fromarray(sample.image).resize(size, Image.Resampling.BILINEAR)
-    label, prediction = (shrink_ids(ids, size) for ids in (sample.label, sample.prediction))
-    errors = _errors(np.asarray(image), label, prediction, ignore_label)
+    predictions = {"prediction": sample.prediction}
+    pictures = comparison_pictures(sample.image, sample.label, predictions, palette, ignore_label)
+    return [*pictures[:3], {**pictures[3], "caption": "errors"}]
+
+
+def comparison_pictures(
+    image: np.ndarray,
+    label: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    palette: np.ndarray,
+    ignore_label: int,
+) -> list[dict[str, str]]:
+    """Image, truth, each prediction by its name, then the errors of each."""
+    size = fitting_size(label.shape[0], label.shape[1], LONGEST_SIDE)
+    photo = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+    truth = shrink_ids(label, size)
+    guesses = {name: shrink_ids(ids, size) for name, ids in predictions.items()}
+    drawn = {"truth": truth, **guesses}
+    errors = {
+        f"errors of {name}": _errors(np.asarray(photo), truth, ids, ignore_label)
+        for name, ids in guesses.items()
+    }
     return [
-        {"caption": "image", "uri": jpeg_uri(image)},
-        {"caption": "truth", "uri": png_uri(colorize(label, palette))},
-        {"caption": "prediction", "uri": png_uri(colorize(prediction, palette))},
-        {"caption": "errors", "uri": jpeg_uri(Image.fromarray(errors))},
+        {"caption": "image", "uri": jpeg_uri(photo)},
+        *({"caption": name, "uri": png_uri(colorize(ids, palette))} for name, ids in drawn.items()),
+        *(
+            {"caption": name, "uri": jpeg_uri(Image.fromarray(picture))}
+            for name, picture in errors.items()
+        ),
     ]
 
 

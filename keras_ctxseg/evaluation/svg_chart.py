@@ -32,8 +32,8 @@ class Line:
     """
 
     name: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
     band: np.ndarray | None = None
     color: int = 0
     dashed: bool = False

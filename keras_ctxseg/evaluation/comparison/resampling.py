@@ -11,6 +11,7 @@ from keras_ctxseg.metrics import class_iou, resample_images, summary_scores
 
 METRICS = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
 IMAGE_METRIC = "mean_image_iou"
+SCORES = (*METRICS, IMAGE_METRIC)
 
 
 def run_scores(run: ScoredRun, multiplicities: np.ndarray) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from keras_ctxseg.evaluation.comparison.comparison import Comparison, Estimate
+from keras_ctxseg.evaluation.comparison.result import Comparison, Estimate
 
 TITLES = {
     "mean_iou": "mIoU %",

@@ -1,34 +1,17 @@
-"""Which of several evaluations is better, and whether the images can tell."""
+"""What a comparison found: scores with intervals, differences, disagreement; and as JSON."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_ctxseg.evaluation.comparison.grouping import recipe_groups
-from keras_ctxseg.evaluation.comparison.resampling import (
-    IMAGE_METRIC,
-    METRICS,
-    group_scores,
-    run_scores,
-)
-from keras_ctxseg.evaluation.comparison.scored_run import (
-    ScoredRun,
-    check_comparable,
-    find_scores,
-    read_scored_run,
-)
-from keras_ctxseg.metrics import percentile_interval
+from keras_ctxseg.evaluation.comparison.scored_run import ScoredRun
 
-SCORES = (*METRICS, IMAGE_METRIC)
 UNDECIDED = "not told apart"
 
 
@@ -178,112 +161,6 @@ class Comparison:
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
         return path
-
-
-def compare(
-    runs: Sequence[str | os.PathLike] | Mapping[str, Sequence[str | os.PathLike]],
-    split: str | None = None,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-    any_protocol: bool = False,
-) -> Comparison:
-    """Compares evaluations of the same images by paired resampling of those images.
-
-    Runs of one recipe that differ in their seed form a group, whose score is their mean.
-
-    Args:
-        runs: folders of runs that `ctxseg evaluate` scored, or `scores.json` files; or groups of
-            them by name. The first is the baseline of the others.
-        split: which evaluation, where runs have several.
-        resamples: of the images.
-        level: of the intervals, each for itself; they are not widened for being many.
-        seed: of the resamples.
-        any_protocol: compare also what was predicted by different protocols.
-
-    Raises:
-        ValueError: fewer than two groups, a run without scores, one run given twice, or scores on
-            other classes, images, label maps or protocols; names the files.
-    """
-    if isinstance(runs, Mapping):
-        named = {
-            name: [read_scored_run(find_scores(run, split)) for run in members]
-            for name, members in runs.items()
-        }
-    else:
-        named = recipe_groups([read_scored_run(find_scores(run, split)) for run in runs])
-    together = [run for members in named.values() for run in members]
-    times = Counter(run.path.resolve() for run in together)
-    repeated = [str(path) for path, count in times.items() if count > 1]
-    if repeated:
-        raise ValueError(f"{repeated[0]}: given more than once")
-    if len(named) < 2:
-        raise ValueError(
-            "A comparison needs two runs or groups of runs. Received: "
-            + (", ".join(f"{name} ({len(runs)} runs)" for name, runs in named.items()) or "none")
-        )
-    check_comparable(together, any_protocol)
-    if len(together[0].images) < 2:
-        raise ValueError(f"{together[0].path}: expected two images or more. Found fewer")
-    resampled = group_scores(list(named.values()), resamples, seed)
-    groups = tuple(
-        _group(name, members, values, level)
-        for (name, members), values in zip(named.items(), resampled, strict=True)
-    )
-    pairs = tuple(
-        _pair(groups[a], groups[b], resampled[a], resampled[b], level)
-        for a, b in combinations(range(len(groups)), 2)
-    )
-    own = np.stack([group.image_iou for group in groups])
-    return Comparison(
-        groups=groups,
-        pairs=pairs,
-        class_names=together[0].class_names,
-        images=together[0].images,
-        disagreement=own.max(axis=0) - own.min(axis=0),
-        level=level,
-        resamples=resamples,
-        seed=seed,
-    )
-
-
-def _group(name: str, runs: Sequence[ScoredRun], resampled: dict, level: float) -> Group:
-    once = np.ones((1, len(runs[0].images)), np.int64)
-    scores = [run_scores(run, once) for run in runs]
-    values = {key: np.stack([one[key][0] for one in scores]) for key in scores[0]}
-    intervals = {key: percentile_interval(resampled[key], level) for key in values}
-    several = len(runs) > 1
-    return Group(
-        name=name,
-        runs=tuple(runs),
-        scores={key: _estimate(values[key].mean(), intervals[key]) for key in SCORES},
-        spread={key: float(values[key].std(ddof=1)) if several else np.nan for key in SCORES},
-        class_iou=tuple(
-            map(_estimate, values["per_class_iou"].mean(axis=0), intervals["per_class_iou"])
-        ),
-        image_iou=np.stack([run.mean_ious for run in runs]).mean(axis=0),
-    )
-
-
-def _pair(baseline: Group, other: Group, first: dict, second: dict, level: float) -> Pair:
-    intervals = {key: percentile_interval(second[key] - first[key], level) for key in first}
-    classes = zip(baseline.class_iou, other.class_iou, strict=True)
-    return Pair(
-        baseline=baseline.name,
-        other=other.name,
-        scores={
-            key: _estimate(other.scores[key].value - baseline.scores[key].value, intervals[key])
-            for key in SCORES
-        },
-        class_iou=tuple(
-            _estimate(b.value - a.value, interval)
-            for (a, b), interval in zip(classes, intervals["per_class_iou"], strict=True)
-        ),
-    )
-
-
-def _estimate(value: float, interval: np.ndarray) -> Estimate:
-    return Estimate(float(value), float(interval[0]), float(interval[1]))
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:
