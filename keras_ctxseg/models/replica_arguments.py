@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,6 @@ import tensorflow as tf
 from keras import tree
 from keras.src.trainers.data_adapters import array_slicing, get_data_adapter
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
-from keras.src.trainers.data_adapters.generator_data_adapter import GeneratorDataAdapter
 from keras.utils import unpack_x_y_sample_weight
 
 from keras_ctxseg.models.global_batches import ReplicaStream, evaluation_stream, training_stream
@@ -47,7 +47,6 @@ def fit_arguments(model: keras.Model, given: dict[str, Any]) -> dict[str, Any]:
     given.update(validation_batch_size=None)
     shuffle, class_weight = given.pop("shuffle"), given.pop("class_weight")
     if not _is_ready(given["x"]):
-        shuffle = shuffle and not isinstance(given["x"], tf.data.Dataset)  # Keras warns otherwise.
         source = _source(
             *_taken(given, "x", "y", "sample_weight", "batch_size"),
             steps_per_epoch=given["steps_per_epoch"],
@@ -174,13 +173,14 @@ def _evaluation(model, x, y, sample_weight, batch_size, steps, labelled: bool) -
 
 
 def _source(x, y, sample_weight, batch_size, **options):
-    source = get_data_adapter(x, y, sample_weight, batch_size or 32, **options)
-    if isinstance(source, GeneratorDataAdapter):
+    if isinstance(x, types.GeneratorType):
         raise ValueError(
             "`x`: on replicas expected arrays, a `tf.data.Dataset` or a `PyDataset`, which can be "
             "read more than once. Received: a generator"
         )
-    return source
+    if isinstance(x, tf.data.Dataset):
+        options.pop("shuffle", None)  # Keras would warn that it does not shuffle those.
+    return get_data_adapter(x, y, sample_weight, batch_size or 32, **options)
 
 
 def _is_ready(x) -> bool:

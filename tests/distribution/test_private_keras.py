@@ -94,7 +94,6 @@ def test_data_adapters():
     from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
     from keras.src.trainers.data_adapters.array_slicing import train_validation_split
     from keras.src.trainers.data_adapters.data_adapter import DataAdapter
-    from keras.src.trainers.data_adapters.generator_data_adapter import GeneratorDataAdapter
 
     message = WHAT_TO_DO.format(name="its data adapters", why="hands its streams to")
     assert {"get_tf_dataset", "num_batches", "on_epoch_begin", "on_epoch_end"} <= set(
@@ -107,7 +106,6 @@ def test_data_adapters():
     assert "self.data_adapter.get_tf_dataset()" in source, message
     assert "isinstance(dataset, tf.distribute.DistributedDataset)" in source, message
     assert issubclass(ArrayDataAdapter, DataAdapter), message
-    assert issubclass(GeneratorDataAdapter, DataAdapter), message
     assert parameters(train_validation_split) == ["arrays", "validation_split"], message
 
 
