@@ -18,14 +18,13 @@ def on_replicas(predictor: Predictor) -> Callable[..., Prediction]:
     Predictions in windows, at several scales or mirrored stay on each worker's first device.
     """
     model, protocol = predictor.model, predictor.protocol
-    is_plain = protocol.is_one_pass and protocol.window is None
-    if not is_plain or not getattr(model, "is_replicated", False):
+    if not protocol.is_plain or not getattr(model, "is_replicated", False):
         return predictor
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
 
     def step(images, size):
-        labels, confidence, finite = predictor.plain_labels(images, size)
+        labels, confidence, finite = predictor.passes.plain_labels(images, size)
         return labels, confidence, tf.cast(finite, tf.int32)  # Collectives know no bool.
 
     @tf.function(autograph=False, reduce_retracing=True)

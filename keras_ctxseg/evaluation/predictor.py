@@ -11,17 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg.evaluation.full_size import (
-    check_image,
-    check_input_size,
-    full_size_logits,
-    image_spec,
-)
+from keras_ctxseg.evaluation.full_size import check_image, check_input_size
 from keras_ctxseg.evaluation.linear_parts import Span, resize_part, source_span
+from keras_ctxseg.evaluation.passes import Passes
 from keras_ctxseg.evaluation.protocol import Protocol
 from keras_ctxseg.evaluation.window_grid import WindowAxis
 from keras_ctxseg.evaluation.window_rows import WindowRows, spans
-from keras_ctxseg.layers.resize import resize_bilinear
 
 STRIP = 64  # rows of the result that are finished together
 
@@ -93,13 +88,7 @@ class Predictor:
         self.protocol = protocol or Protocol()
         self.batch_size = batch_size
         self.score_memory = score_memory
-        self._spec = image_spec(model)
-        images = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
-        size = tf.TensorSpec((2,), tf.int32, name="size")
-        scores = tf.TensorSpec((None, None, None, None), tf.float32, name="scores")
-        self._plain = tf.function(self.plain_labels, (self._spec, size), autograph=False)
-        self._passes = tf.function(self._scores_of, (images, size, size), autograph=False)
-        self._decide = tf.function(self._labels_of, (scores,), autograph=False)
+        self.passes = Passes(model, self.protocol)
 
     def __call__(self, images: np.ndarray, size: Size | None = None) -> Prediction:
         """Labels of images of one size.
@@ -114,18 +103,18 @@ class Predictor:
         images, size = self.checked(images, size)
         is_whole = self._is_whole(images.shape[1:3])
         if is_whole and self.protocol.is_one_pass:
-            ids, sure, finite = self._plain(_floats(images), size)
+            ids, sure, finite = self.passes.plain(_floats(images), size)
             return Prediction(ids.numpy(), sure.numpy(), finite.numpy())
         if is_whole:
             scores, finite = self._whole_scores(images, size)
-            ids, sure = self._decide(scores)
+            ids, sure = self.passes.decide(scores)
             return Prediction(ids.numpy(), sure.numpy(), finite.numpy())
         labels = np.empty((len(images), *size), np.int32)
         confidence = np.empty((len(images), *size), np.float32)
         finite = np.ones(len(images), bool)
         for k, image in enumerate(images):
             for rows, columns, scores, sound in self._strips(image, size):
-                ids, sure = self._decide(scores[None])
+                ids, sure = self.passes.decide(scores[None])
                 labels[k, slice(*rows), slice(*columns)] = ids[0]
                 confidence[k, slice(*rows), slice(*columns)] = sure[0]
                 finite[k] &= sound
@@ -191,7 +180,7 @@ class Predictor:
         window = self.protocol.window
         if window is None:
             return scaled
-        fixed = None not in self._spec.shape[1:3]
+        fixed = None not in self.passes.spec.shape[1:3]
         if self.protocol.pad_to_window or fixed:
             return window
         return (min(window[0], scaled[0]), min(window[1], scaled[1]))
@@ -202,9 +191,9 @@ class Predictor:
     def _whole_scores(self, images: np.ndarray, size: Size) -> tuple[tf.Tensor, tf.Tensor]:
         images = _floats(images)
         first, *others = self._scaled(images.shape[1:3])
-        total, all_finite = self._passes(images, first, size)
+        total, all_finite = self.passes.scores(images, first, size)
         for scaled in others:
-            scores, finite = self._passes(images, scaled, size)
+            scores, finite = self.passes.scores(images, scaled, size)
             total += scores
             all_finite = tf.logical_and(all_finite, finite)
         return total / len(self.protocol.scales), all_finite
@@ -219,7 +208,7 @@ class Predictor:
 
         def run(windows: np.ndarray) -> np.ndarray:
             nonlocal sound
-            scores, finite = self._passes(windows, windows.shape[1:3], windows.shape[1:3])
+            scores, finite = self.passes.scores(windows, windows.shape[1:3], windows.shape[1:3])
             sound &= bool(tf.reduce_all(finite))
             return scores.numpy()
 
@@ -264,41 +253,11 @@ class Predictor:
 
     def _bands(self, size: Size, sizes: list[Size], axes) -> int:
         """Into how many parts the width is cut, so that the scores keep to `score_memory`."""
-        classes = self._passes.get_concrete_function().structured_outputs[0].shape[-1] or 1
         values = sum(
-            (pair[0].window + _most_rows(size, scaled)) * scaled[1] * classes
+            (pair[0].window + _most_rows(size, scaled)) * scaled[1] * (self.passes.classes or 1)
             for scaled, pair in zip(sizes, axes, strict=True)
         )
         return max(min(math.ceil(4 * values / self.score_memory), size[1] // STRIP), 1)
-
-    def plain_labels(self, images, size):
-        """One pass over whole images: tensors of labels, confidence, and whether it is finite."""
-        logits = full_size_logits(self.model, images, size)
-        labels = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        return labels, _largest_probability(logits), _all_finite(logits)
-
-    def _scores_of(self, images, scaled, size):
-        """Scores at `size`, averaged over the mirror image, and whether the logits are finite."""
-        same = tf.reduce_all(tf.equal(tf.shape(images)[1:3], scaled))
-        images = tf.cond(same, lambda: images, lambda: resize_bilinear(images, scaled))
-        images.set_shape(self._spec.shape)
-        scores, finite = self._one_pass(images, size)
-        if self.protocol.flip:
-            mirrored, also_finite = self._one_pass(tf.reverse(images, axis=[2]), size)
-            scores = (scores + tf.reverse(mirrored, axis=[2])) / 2
-            finite = tf.logical_and(finite, also_finite)
-        return scores, finite
-
-    def _one_pass(self, images, size):
-        logits = full_size_logits(self.model, images, size)
-        finite = _all_finite(logits)
-        return (logits if self.protocol.average == "logits" else tf.nn.softmax(logits)), finite
-
-    def _labels_of(self, scores):
-        labels = tf.argmax(scores, axis=-1, output_type=tf.int32)
-        if self.protocol.average == "logits":
-            return labels, _largest_probability(scores)
-        return labels, tf.reduce_max(scores, axis=-1)
 
 
 def _most_rows(size: Size, scaled: Size) -> int:
@@ -308,11 +267,3 @@ def _most_rows(size: Size, scaled: Size) -> int:
 
 def _floats(images: np.ndarray) -> np.ndarray:
     return np.asarray(images, np.float32)
-
-
-def _largest_probability(logits: tf.Tensor) -> tf.Tensor:
-    return tf.exp(tf.reduce_max(logits, axis=-1) - tf.reduce_logsumexp(logits, axis=-1))
-
-
-def _all_finite(logits: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_all(tf.math.is_finite(logits), axis=(1, 2, 3))

@@ -76,7 +76,7 @@ def test_one_graph_serves_all_sizes_and_follows_the_weights(model, examples):
     after = evaluator(examples)
     np.testing.assert_array_equal(after.confusion, np.sum(loop(model, examples), axis=0))
     assert (after.confusion != before.confusion).any()
-    assert evaluator.predictor._plain.experimental_get_tracing_count() == 1
+    assert evaluator.predictor.passes.plain.experimental_get_tracing_count() == 1
 
 
 def test_images_of_nothing_but_ignored_pixels(model, examples):

@@ -213,7 +213,7 @@ def test_one_graph_serves_every_size(model):
     predictor = Predictor(model, scales=(0.5, 1.0), window=(16, 20), flip=True)
     for height, width in ((30, 40), (31, 20), (16, 50)):
         predictor(np.zeros((1, height, width, 3), "float32"), (height + 3, width))
-    assert predictor._passes.experimental_get_tracing_count() == 1
+    assert predictor.passes.scores.experimental_get_tracing_count() == 1
 
 
 def test_logits_that_are_not_finite_are_told(model, images):
