@@ -22,7 +22,8 @@ ALLOWED = {
     "export": CORE | {"data", "evaluation", "training"},
     "training": CORE | {"data", "evaluation"},
     "benchmark": CORE | {"data", "evaluation", "training", "export"},
-    "cli": CORE | {"data", "evaluation", "training", "export", "benchmark"},
+    "doctor": CORE | {"training", "export"},
+    "cli": CORE | {"data", "evaluation", "training", "export", "benchmark", "doctor"},
 }
 # The files of the core that hold a backend's own call; they import it inside a function.
 BACKEND_FILES = {

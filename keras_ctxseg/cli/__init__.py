@@ -26,6 +26,7 @@ COMMANDS = (
     "benchmark",
     "list",
     "quickstart",
+    "doctor",
 )
 
 USER_ERROR = 2
