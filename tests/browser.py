@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,46 +66,18 @@ class Seen:
     console: list[str]
 
 
-def find_browser() -> str:
-    """The browser's program; skips the test, saying why, where there is none that starts."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip("no Chromium here: apt-get install chromium (.ci/run does, as root on Debian)")
-    return found
-
-
 def look_at(path: Path, folder: Path, width: int = 1280, dark: bool = False) -> Seen:
-    """Opens `path` in a view of `width` CSS pixels; `folder` is for the browser's own files."""
-    browser = find_browser()
+    """Opens `path` in a view of `width` CSS pixels; `folder` is for the browser's own files.
+
+    Skips the test, saying why, where there is no browser that starts.
+    """
+    reason = _why_not()
+    if reason:
+        pytest.skip(reason)
     wrapper = folder / f"view_{width}_{dark}.html"
     wrapper.write_text(WRAPPER.format(page=path.resolve().as_uri(), width=width), encoding="utf-8")
-    words = [
-        browser,
-        "--headless=new",
-        "--no-sandbox",  # which root needs
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--hide-scrollbars",
-        "--allow-file-access-from-files",
-        "--enable-logging=stderr",
-        f"--user-data-dir={folder / 'profile'}",
-        "--window-size=1400,1000",
-        "--virtual-time-budget=20000",
-        *(["--blink-settings=preferredColorScheme=0"] if dark else []),
-        "--dump-dom",
-        wrapper.resolve().as_uri(),
-    ]
-    environment = {**os.environ, "HOME": str(folder)}
-    try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, timeout=120, env=environment, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"{browser} does not start here: {error}")
-    if "BEGIN" not in done.stdout:
-        pytest.skip(f"{browser} shows no page here: {done.stderr[-300:]}")
-    import base64
-
+    done = _open(wrapper, folder, ["--blink-settings=preferredColorScheme=0"] if dark else [])
+    assert "BEGIN" in done.stdout, f"{path} was not shown: {done.stderr[-1000:]}"
     text = done.stdout.split("BEGIN")[1].split("END")[0]
     seen = json.loads(base64.b64decode(text))
     return Seen(
@@ -115,4 +90,46 @@ def look_at(path: Path, folder: Path, width: int = 1280, dark: bool = False) -> 
         background=seen["background"],
         beyond=seen["wide"],
         console=[line for line in done.stderr.splitlines() if ":CONSOLE" in line],
+    )
+
+
+@functools.cache
+def _why_not() -> str:
+    """Why no page can be opened here; empty where one can."""
+    if _program() is None:
+        return "no Chromium here: apt-get install chromium (.ci/run does, as root on Debian)"
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "page.html"
+        page.write_text("<p>open</p>")
+        try:
+            done = _open(page, Path(folder), [])
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{_program()} does not start here: {error}"
+    return "" if "open" in done.stdout else f"{_program()} shows no page here: {done.stderr[-300:]}"
+
+
+def _program() -> str | None:
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def _open(page: Path, folder: Path, options: list[str]) -> subprocess.CompletedProcess[str]:
+    words = [
+        str(_program()),
+        "--headless=new",
+        "--no-sandbox",  # which root needs
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        "--allow-file-access-from-files",
+        "--enable-logging=stderr",
+        f"--user-data-dir={folder / 'profile'}",
+        "--window-size=1400,1000",
+        "--virtual-time-budget=20000",
+        *options,
+        "--dump-dom",
+        page.resolve().as_uri(),
+    ]
+    environment = {**os.environ, "HOME": str(folder)}
+    return subprocess.run(
+        words, capture_output=True, text=True, timeout=120, env=environment, check=False
     )
