@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from keras_ctxseg.evaluation import Evaluator, Protocol
 
 
-_CACHES: dict[str | bool, str] = {"auto": "auto", True: "memory", False: "none"}
-
-
 def load_dataset(config: RunConfig) -> SegmentationDataset:
     """The data set, checked against `model.num_classes` and the names of the splits."""
     dataset = ctx.data.load(config.data.name, **config.data.options)
