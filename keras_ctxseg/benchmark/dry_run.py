@@ -118,6 +118,9 @@ def dry_run(
         model = assembly.build_model(config, dataset.num_classes)
         total_steps = plan.total_steps if plan else pipeline.steps_per_epoch
         model.compile(**compile_arguments(model, small.training, dataset.ignore_label, total_steps))
+        # A graph would take longer to optimise than one small step takes; that the step can be
+        # traced shows when its memory is estimated.
+        model.run_eagerly = True
         history = model.fit(
             pipeline.build(), steps_per_epoch=1, epochs=1, shuffle=False, verbose=0
         ).history

@@ -1,0 +1,99 @@
+"""Every recipe under configs/ is tried: data, pipeline and network are built, one step is taken."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from keras_ctxseg.benchmark.dry_run import dry_run
+from keras_ctxseg.training.config_file import load_config
+
+ROOT = Path(__file__).parents[1] / "configs"
+RECIPES = sorted(path for path in ROOT.glob("*/*.yaml") if path.name != "base.yaml")
+
+# Training images that the recipes' data sets have when they are complete.
+IMAGES = {
+    "ade20k": 20210,
+    "cityscapes": 2975,
+    "coco_panoptic": 118287,
+    "coco_stuff": 118287,
+    "context_scenes": 600,
+    "pascal_context": 4998,
+    "pascal_voc_2012": 10582,
+}
+CLASSES = {
+    "ade20k": 150,
+    "cityscapes": 19,
+    "coco_panoptic": 133,
+    "coco_stuff": 171,
+    "context_scenes": 12,
+    "pascal_context": 59,
+    "pascal_voc_2012": 21,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One folder of stand-ins for all recipes; each data set is prepared once."""
+    return tmp_path_factory.mktemp("stand_ins")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(folder, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+
+
+def name_of(path):
+    return f"{path.parent.name}/{path.stem}"
+
+
+def test_there_is_a_recipe_for_every_experiment_of_the_papers():
+    names = set(map(name_of, RECIPES))
+    for data, models in {
+        "pascal_context": "encnet_resnet50 encnet_resnet101 spacemeshlab_resnet101",
+        "pascal_voc_2012": "encnet_resnet101 ksac_mobilenet_v2 ksac_xception65 spinenet_seg_s49 "
+        "spinenet_seg_s96 spinenet_seg_s143",
+        "ade20k": "encnet_resnet50 encnet_resnet101 ksac_mobilenet_v2 ksac_xception65",
+        "cityscapes": "spacemeshlab_resnet101 spinenet_seg_s49 spinenet_seg_s96 spinenet_seg_s143 "
+        "rsp_resnet50",
+        "coco_panoptic": "rsp_resnet50",
+        "coco_stuff": "rsp_resnet50",
+    }.items():
+        assert {f"{data}/{model}" for model in models.split()} <= names
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_headers_keep_apart_what_is_known(path):
+    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert len(header) >= 2
+    if path.parent.name in ("camvid", "context_scenes", "folder"):
+        return
+    text = " ".join(header)
+    assert "Run here: nothing but the dry run" in text
+    if "The paper reports" in text:
+        assert "not this package's" in text or "none of which is stated" in text
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_dry_run(path, folder):
+    overrides = [f"output_dir={folder / 'runs'}"]
+    if path.parent.name == "context_scenes":
+        overrides.append(f"data.options.data_dir={folder / 'context_scenes'}")
+    config = load_config(path, overrides)
+    assert config.name == name_of(path).replace("/", "_")
+    result = dry_run(config, folder=folder)
+    assert all(math.isfinite(loss) and loss > 0 for loss in result.losses.values())
+    if config.data.name in IMAGES:
+        images = IMAGES[config.data.name]
+        assert result.images == images
+        assert result.num_classes == CLASSES[config.data.name]
+        assert result.plan.steps_per_epoch == math.ceil(images / config.training.batch_size)
+    else:
+        assert config.data.name == "folder" and result.plan is None
+    # A uniform guess over the classes costs their logarithm; fresh networks are near it.
+    main = result.losses.get("logits_loss", result.losses["loss"])
+    assert 0.2 < main / math.log(result.num_classes) < 5
+    assert result.memory.activations > 0
+    # Weights, gradients and one momentum, four bytes each.
+    assert result.memory.state >= 3 * 4 * result.trainable
+    assert not (folder / "runs").exists()
