@@ -26,6 +26,7 @@ TEMPLATE = "sheet.html.j2"
 _LONGEST_SIDE = 320  # pixels
 _LINES = 50
 _PICTURES = 4
+_UNDECLARED = (255, 0, 255)  # undeclared ids are meant to strike the eye
 
 
 def write_sheet(
@@ -96,7 +97,7 @@ class _Pictures:
         self._palette = default_palette(IGNORE_LABEL)
         try:
             self._table = read_folder_classes(report.root, classes, report.mask_format)
-            self._palette = self._table.palette
+            self._palette = np.concatenate([self._table.palette, [_UNDECLARED]]).astype(np.uint8)
         except FileError:
             pass  # among the findings
 
@@ -131,7 +132,11 @@ class _Pictures:
 
     def _ids(self, path: Path) -> np.ndarray:
         raw = read_raw_mask(path, self._format)
-        ids = known_ids(raw, self._table, self._format) if self._table else raw
+        ids = raw
+        if self._table:
+            ids = known_ids(raw, self._table, self._format).astype(np.int32)
+            ids[ids == IGNORE_LABEL] = -2  # drawn black
+            ids[ids == -1] = len(self._palette) - 1
         return shrink_ids(ids, fitting_size(ids.shape[0], ids.shape[1], _LONGEST_SIDE))
 
 

@@ -94,8 +94,10 @@ def write_folder(
                 f"{output}: nothing to write into {', '.join(empty) or 'it'}; "
                 f"{len(problems)} files could not be used"
             )
-        text = json.dumps(class_file, indent=1)
-        (folder / "classes.json").write_text(text + "\n", encoding="utf-8")
+        # A key in a line: people read and edit this file.
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in class_file.items()]
+        text = "{\n" + ",\n".join(lines) + "\n}\n"
+        (folder / "classes.json").write_text(text, encoding="utf-8")
     names = tuple(class_file["classes"])
     return PreparedFolder(output, dict(counts), names, tuple(problems))
 
