@@ -32,24 +32,22 @@ def comparison_pictures(
     palette: np.ndarray,
     ignore_label: int,
 ) -> list[dict[str, str]]:
-    """Image, truth, each prediction by its name, then the errors of each."""
+    """Image, truth, then each prediction by its name and its errors."""
     size = fitting_size(label.shape[0], label.shape[1], LONGEST_SIDE)
     photo = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
     truth = shrink_ids(label, size)
-    guesses = {name: shrink_ids(ids, size) for name, ids in predictions.items()}
-    drawn = {"truth": truth, **guesses}
-    errors = {
-        f"errors of {name}": _errors(np.asarray(photo), truth, ids, ignore_label)
-        for name, ids in guesses.items()
-    }
-    return [
+    pictures = [
         {"caption": "image", "uri": jpeg_uri(photo)},
-        *({"caption": name, "uri": png_uri(colorize(ids, palette))} for name, ids in drawn.items()),
-        *(
-            {"caption": name, "uri": jpeg_uri(Image.fromarray(picture))}
-            for name, picture in errors.items()
-        ),
+        {"caption": "truth", "uri": png_uri(colorize(truth, palette))},
     ]
+    for name, ids in predictions.items():
+        guess = shrink_ids(ids, size)
+        errors = _errors(np.asarray(photo), truth, guess, ignore_label)
+        pictures += [
+            {"caption": name, "uri": png_uri(colorize(guess, palette))},
+            {"caption": f"errors of {name}", "uri": jpeg_uri(Image.fromarray(errors))},
+        ]
+    return pictures
 
 
 def _errors(
