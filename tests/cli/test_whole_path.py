@@ -6,10 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+import keras_ctxseg as ctx
 from keras_ctxseg.cli import main
 
 pytestmark = pytest.mark.slow
@@ -112,6 +114,44 @@ def test_evaluate_takes_another_split_and_a_checkpoint(root, capsys):
     arguments = ["--split", "train", "--output", str(root / "scores")]
     assert main(["evaluate", str(checkpoint), *arguments]) == 0
     assert json.loads((root / "scores/scores.json").read_text())["num_images"] == 4
+
+
+def test_protocols_reach_evaluation_and_prediction(root, tmp_path):
+    """Flags on top of a named protocol, in both commands; the figures are the API's own."""
+    run = root / "runs/trial"
+    flags = ["--protocol", "encnet", "--scales", "0.8,1", "--stride", "20", "--blend", "gaussian"]
+    assert main(["evaluate", str(run), *flags, "--output", str(tmp_path / "scores")]) == 0
+    written = json.loads((tmp_path / "scores/scores.json").read_text())
+    assert written["protocol"] == {
+        "name": "encnet, changed",
+        "scales": [0.8, 1.0],
+        "flip": True,
+        "average": "probabilities",
+        "window": [40, 48],  # the training crop
+        "stride": [20, 20],
+        "blend": "gaussian",
+        "pad_to_window": True,
+    }
+    image = root / "data/val/images/0.png"
+    output = tmp_path / "out"
+    assert main(["predict", str(run), str(image), *flags, "--output", str(output)]) == 0
+    model = keras.models.load_model(run / "checkpoints/best.keras", compile=False)
+    predictor = ctx.evaluation.Predictor(
+        model,
+        scales=(0.8, 1.0),
+        flip=True,
+        window=(40, 48),
+        stride=(20, 20),
+        blend="gaussian",
+        pad_to_window=True,
+    )
+    labels = predictor.label(np.asarray(Image.open(image).convert("RGB")))
+    np.testing.assert_array_equal(np.asarray(Image.open(output / "labels/0.png")), labels)
+    matrix = np.zeros((3, 3), int)
+    np.add.at(matrix, (np.asarray(Image.open(root / "data/val/labels/0.png")), labels), 1)
+    found = np.zeros(9, int)
+    found[written["images"][0]["confusion"]["cells"]] = written["images"][0]["confusion"]["counts"]
+    np.testing.assert_array_equal(found.reshape(3, 3), matrix)
 
 
 def test_predict_needs_no_data_set(root, tmp_path):
