@@ -186,3 +186,14 @@ def test_camvid_splits():
         counts[camvid.split_of(frame)] += 1
     assert counts == {"train": 62 + 101, "validation": 101, "test": 62 + 171}
     assert camvid.split_of("0016E5_07920") == camvid.split_of("0016E5_08190") == "train"
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_the_guide_states_the_same(name):
+    guide = Path(__file__).parents[3] / "docs" / "data.md"
+    (row,) = [line for line in guide.read_text().splitlines() if line.startswith(f"| `{name}` | ")
+              and "train " in line]  # fmt: skip
+    _, _, classes, splits, *_ = (cell.strip() for cell in row.split("|"))
+    assert splits == ", ".join(f"{split} {count}" for split, count in SPLITS[name].items())
+    facts = registry.published(name)
+    assert int(classes.split()[0].strip(",")) == len(facts.class_names)

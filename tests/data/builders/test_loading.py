@@ -269,7 +269,9 @@ def test_training_batches_come_from_records(folder):
 
 
 def test_missing_archives_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"leftImg8bit_trainvaltest.zip, .*Register at https://www"):
+    with pytest.raises(
+        ValueError, match=r"leftImg8bit_trainvaltest.zip, .*Register at https://www"
+    ):
         data.load("cityscapes", data_dir=tmp_path / "prepared", manual_dir=tmp_path)
     with pytest.raises(ValueError, match=r"ADE20K.* could not be prepared: .*give the folder"):
         data.load("ade20k", data_dir=tmp_path / "prepared", source=tmp_path / "nothing")
