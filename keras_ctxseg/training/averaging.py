@@ -11,7 +11,7 @@ def averages_of(optimizer) -> list | None:
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # Under float16's loss scaling.
     if not getattr(optimizer, "use_ema", False) or not optimizer.built:
         return None
-    if int(optimizer.iterations) == 0:  # The averages are still zero.
+    if int(keras.ops.convert_to_numpy(optimizer.iterations)) == 0:  # They are still zero.
         return None
     return optimizer._model_variables_moving_average
 

@@ -90,7 +90,8 @@ def train(
     workers = Workers(model.distribute_strategy)
     if not workers.is_chief:
         say = _silent
-    state, running_metrics = _begin(model, config, directory, history, workers, resume, say)
+    with strategy.scope():  # A checkpoint builds the optimizer's variables.
+        state, running_metrics = _begin(model, config, directory, history, workers, resume, say)
     if workers.is_chief:
         directory.describe(config, dataset)
     _say_facts(model, config, dataset, plan, state, say)

@@ -35,7 +35,6 @@ def environment(**extra):
         "PYTHONPATH": str(ROOT),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_NUM_INTRAOP_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "2",
         "CUDA_VISIBLE_DEVICES": "-1",
         **extra,
     }
@@ -74,5 +73,6 @@ def run_workers(script, arguments_of_each):
     finally:
         for worker in workers:
             worker.kill()
-    assert all(worker.returncode == 0 for worker in workers), "\n".join(said)
+    codes = [worker.returncode for worker in workers]
+    assert codes == [0] * len(workers), "\n".join([f"exit codes {codes}", *said])
     return said
