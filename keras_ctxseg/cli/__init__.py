@@ -58,9 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        exit_code = getattr(error, "exit_code", None)  # Of a `PreemptedError`.
+        exit_code = getattr(error, "exit_code", None)  # A signal, or a lost worker.
         if exit_code is not None:
-            print(f"ctxseg: {error}; go on with --resume", file=sys.stderr)
+            print(f"ctxseg: {_one_line(error)}; go on with --resume", file=sys.stderr)
             return exit_code
         if not isinstance(error, (ValueError, OSError, *_tensorflow_errors())):
             raise

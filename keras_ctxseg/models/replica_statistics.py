@@ -25,7 +25,8 @@ def agree_on_statistics(model: keras.Model) -> None:
     def average():
         context = tf.distribute.get_replica_context()
         means = context.all_reduce(
-            tf.distribute.ReduceOp.MEAN, [tf.convert_to_tensor(variable) for variable in variables]
+            # A variable's own tensor has no device in a graph, and the sum asks for it.
+            tf.distribute.ReduceOp.MEAN, [tf.identity(variable) for variable in variables]
         )
         for variable, mean in zip(variables, means, strict=True):
             variable.assign(mean)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import keras_ctxseg as ctx
 from keras_ctxseg.training import assembly
@@ -24,10 +25,10 @@ from keras_ctxseg.training.progress import Progress
 from keras_ctxseg.training.run_directory import RunDirectory
 from keras_ctxseg.training.saving import SaveBeforeValidation, Saving
 from keras_ctxseg.training.validation import Validation
+from keras_ctxseg.training.workers import WorkerLostError, Workers, lost_workers
 
 if TYPE_CHECKING:
     from keras_ctxseg.data import SegmentationDataset, TrainPipeline
-    from keras_ctxseg.training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Fitting:
         Raises:
             PreemptedError: after a signal; the run is saved.
             TrainingDivergedError: the loss is no number; what was saved before is kept.
+            WorkerLostError: another worker has stopped; what was saved before is kept.
             OSError: a file cannot be written; what was saved before is kept.
         """
         with StopSignals() as signals:
@@ -73,6 +75,14 @@ class Fitting:
                 raise OSError(
                     f"{reason}{where}. The run stopped; its last checkpoint is kept in "
                     f"{self.history.newest.parent}, go on with --resume"
+                ) from error
+            except tf.errors.OpError as error:
+                lost = lost_workers(error) if self.workers.count > 1 else None
+                if lost is None:
+                    raise
+                raise WorkerLostError(
+                    f"{lost}, and so does this one: start all workers again. The last checkpoint "
+                    f"is kept in {self.history.newest.parent}"
                 ) from error
 
     def _fit(self, signals: StopSignals) -> TrainingState:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+
+LOST_WORKER = 75
+"""Exit code where another worker has stopped, that of a run that a signal ended: start again."""
+
+
+class WorkerLostError(RuntimeError):
+    """Another worker has stopped, and this one cannot go on alone; its message names it.
+
+    Attributes:
+        exit_code: for `ctxseg`.
+    """
+
+    exit_code = LOST_WORKER
 
 
 class Workers:
@@ -48,6 +62,23 @@ class Workers:
         rows[self.index] = own / self._strategy.num_replicas_in_sync * self.count
         return self._sum(tf.constant(rows)).numpy()
 
+    @tf.function
     def _sum(self, rows: tf.Tensor) -> tf.Tensor:
         per_replica = self._strategy.run(lambda: tf.identity(rows))
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
+
+
+def lost_workers(error: tf.errors.OpError) -> str | None:
+    """Which workers an error of TensorFlow says to be gone, in words; None where it says nothing.
+
+    TensorFlow notices a process that ended within a second, and one whose machine is gone by the
+    heartbeats that stay away.
+    """
+    text = error.message
+    gone = (tf.errors.UnavailableError, tf.errors.DeadlineExceededError)
+    if "Collective ops is aborted" not in text and not isinstance(error, gone):
+        return None
+    after = text.partition("unhealthy")[2] or text
+    tasks = sorted(set(re.findall(r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)", after)))
+    names = [f"{kind} {index}" for kind, index in tasks]
+    return f"{' and '.join(names)} has stopped" if names else "another worker has stopped"
