@@ -48,8 +48,8 @@ class Splitting:
     def assign(self, names: Sequence[str]) -> dict[str, list[str]]:
         """The names of each split, sorted; groups are never parted.
 
-        Each split is filled with whole groups, in random order, until it has its share, one
-        example at least; the last group is taken if that comes closer.
+        Each split is filled with whole groups, in random order, as long as it comes closer to its
+        share by that; it gets one group at least, if none is small enough the smallest.
 
         Raises:
             ValueError: fewer groups than splits, or a name without a group.
@@ -70,12 +70,15 @@ class Splitting:
         splits: dict[str, list[str]] = {}
         for place, (split, share) in enumerate(shares.items()):
             wanted = share * len(names)
-            taken: list[str] = []
-            still_needed = len(shares) - place  # one group for each later split, and for train
-            while len(waiting) > still_needed and (
-                not taken or abs(len(taken) + len(waiting[0]) - wanted) < wanted - len(taken)
-            ):
-                taken += waiting.pop(0)
+            # One group at least, in random order the first that fits, or else the smallest.
+            fitting = (index for index, group in enumerate(waiting) if len(group) <= wanted)
+            smallest = min(range(len(waiting)), key=lambda index: len(waiting[index]))
+            taken = waiting.pop(next(fitting, smallest))
+            still_needed = len(shares) - place  # a group for each later split, and for train
+            while len(waiting) > still_needed and abs(
+                len(taken) + len(waiting[0]) - wanted
+            ) < wanted - len(taken):
+                taken = taken + waiting.pop(0)
             splits[split] = sorted(taken)
         train = sorted(name for group in waiting for name in group)
         return {"train": train, **splits}

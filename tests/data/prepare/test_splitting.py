@@ -30,6 +30,13 @@ def test_groups_stay_together(seed):
     assert abs(len(splits["test"]) - 10) <= 3.5
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_large_group_goes_to_training(seed):
+    names = [f"a{number}" for number in range(60)] + [f"b{number}" for number in range(30)]
+    splits = Splitting(val=0.1, seed=seed, group_by="^[ab]").assign(names)
+    assert {name[0] for name in splits["val"]} == {"b"}
+
+
 def test_the_order_of_names_does_not_matter():
     one = Splitting(seed=1).assign(NAMES)
     assert Splitting(seed=1).assign(NAMES[::-1]) == one
