@@ -36,7 +36,9 @@ def advice(
     if code == "layout" and not splits:
         return f"ctxseg prepare-data masks --images DIR --masks DIR --output {new}"
     if code in _CLEAN:
-        return f"mend the files, or leave them out: ctxseg prepare-data clean {old} --output {new}"
+        also = ", which turns images that fit then" if code == "size_mismatch" else ""
+        command = f"ctxseg prepare-data clean {old} --output {new}"
+        return f"mend the files, or leave them out: {command}{also}"
     if code == "mask_format":
         return _convert(root, splits, mask_modes, new)
     if code == "unknown_ids":

@@ -17,12 +17,12 @@ def same_content(paths: Iterable[Path], wanted: Collection[Path] | None = None) 
     Only files of the same size are read.
 
     Args:
-        paths: the files; those that are gone are left out.
+        paths: the files; those that are gone or empty are left out.
         wanted: only groups with one of these; None is all.
     """
     sizes = defaultdict(list)
     for path in paths:
-        if path.is_file():
+        if path.is_file() and path.stat().st_size:
             sizes[path.stat().st_size].append(path)
     groups = []
     for alike in sizes.values():

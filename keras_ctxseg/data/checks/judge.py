@@ -27,10 +27,10 @@ def judge_example(facts: ExampleFacts, class_names: Sequence[str]) -> list[Findi
     if facts.lossy:
         text = "a JPEG: its coding changes ids along every edge; masks are best kept as PNG"
         findings.append(Finding("lossy_mask", mask, text))
-    labelled = int(facts.pixels.sum())
-    if facts.ignored and not labelled and len(facts.raw) == 1:
+    pixels = sum(facts.raw.values())
+    if pixels and facts.ignored == pixels:
         findings.append(Finding("all_ignored", mask, "every pixel is void; nothing is learnt here"))
-    elif labelled and len(facts.raw) == 1:
+    elif pixels and facts.pixels.size and facts.pixels.max() == pixels:
         name = class_names[int(facts.pixels.argmax())]
         findings.append(Finding("constant_mask", mask, f"every pixel is {name!r}"))
     return findings

@@ -37,7 +37,7 @@ def check(
             compare them with all; None opens every pair.
 
     Raises:
-        ValueError: no such folder, or an unknown `mask_format`.
+        ValueError: no such folder, an unknown `mask_format`, or a `sample` below 1.
 
     Example:
         report = ctx.data.check("mydata")
@@ -45,6 +45,8 @@ def check(
         report.errors   # what would stop a training
     """
     check_mask_format(mask_format)
+    if sample is not None and sample < 1:
+        raise ValueError(f"`sample`: expected 1 or more. Received: {sample}")
     root = Path(path).expanduser()
     layout = scan_folder(root)
     if not root.is_dir():

@@ -81,17 +81,23 @@ def clean_folder(
         if finding.code in _WHOLE:
             raise FileError(finding.code, finding.path, finding.message)
     bad = {finding.path for finding in report.findings if finding.code in _LEFT_OUT}
+    turned = {finding.path for finding in report.findings if finding.code == "exif_turned"}
+    misfits = {finding.path for finding in report.findings if finding.code == "size_mismatch"}
+
+    def good(example: ExamplePaths) -> bool:
+        wrong = bad & {example.image, example.mask}
+        # A mask of the turned size fits when the image is turned.
+        return not wrong or (wrong <= misfits and example.image in turned)
+
     splits = {
-        split: [
-            _pair(example)
-            for example in examples
-            if example.image not in bad and example.mask not in bad
-        ]
+        split: [_pair(example) for example in examples if good(example)]
         for split, examples in scan_folder(report.root).splits.items()
     }
+    kept = {pair.mask for pairs in splits.values() for pair in pairs}
     class_file = class_file_content(report.root)
-    prepared = write_pairs(output, splits, class_file, exif=exif)
-    return prepared, sorted(bad)
+    prepared = write_pairs(output, splits, class_file, exif=exif, skip_errors=True)
+    skipped = {problem.path for problem in prepared.skipped}
+    return prepared, sorted(skipped | {path for path in bad if path not in kept})
 
 
 def class_file_content(root: Path) -> dict[str, Any]:

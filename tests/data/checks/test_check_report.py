@@ -110,6 +110,10 @@ class TestSample:
         (photos / "val/images/val1.png").write_bytes(content)
         assert [finding.code for finding in check(photos, sample=2).findings] == ["leakage"]
 
+    def test_of_none_is_refused(self, photos):
+        with pytest.raises(ValueError, match="`sample`: expected 1 or more. Received: 0"):
+            check(photos, sample=0)
+
     def test_stops_early_on_large_images(self, photos, monkeypatch):
         monkeypatch.setattr("keras_ctxseg.data.checks.run._SAMPLED_PIXELS", 3 * 128 * 160)
         assert check(photos, sample=6).splits["train"].checked == 3

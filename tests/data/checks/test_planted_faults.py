@@ -262,6 +262,14 @@ def test_advice(photos, name, expected):
     assert expected in check(photos).table()
 
 
+def test_several_void_ids_in_a_mask_without_labels(photos):
+    set_classes(photos, classes=["sky", "building", "road", "car"], void=[9, 10])
+    mask = np.full((128, 160), 9)
+    mask[40:] = 10
+    save(mask, photos / MASK)
+    assert [finding.code for finding in check(photos).findings] == ["all_ignored"]
+
+
 def test_ids_that_start_at_one_are_told_from_others(photos):
     for path in photos.glob("*/labels/*.png"):
         mask = ids(path)

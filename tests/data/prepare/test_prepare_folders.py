@@ -134,6 +134,24 @@ class TestClean:
         assert check(photos).errors
         assert check(tmp_path / "out").findings == ()
 
+    def test_turns_an_image_whose_mask_is_upright(self, photos, tmp_path):
+        path = photos / "train/images/train1.png"
+        stored = Image.open(path)
+        pixels = np.asarray(stored)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        stored.save(path, exif=exif)
+        mask = np.rot90(np.asarray(Image.open(photos / "train/labels/train1.png")), 3)
+        Image.fromarray(mask).save(photos / "train/labels/train1.png")
+        Image.new("L", (50, 50)).save(photos / "train/labels/train2.png")
+        assert [finding.code for finding in check(photos).errors] == ["size_mismatch"] * 2
+        prepared, left_out = clean_folder(photos, tmp_path / "out")
+        assert left_out == [photos / "train/labels/train2.png"]
+        assert prepared.splits == {"train": 5, "val": 3}
+        written = Image.open(tmp_path / "out/train/images/train1.png")
+        np.testing.assert_array_equal(written, np.rot90(pixels, 3))
+        assert check(tmp_path / "out").findings == ()
+
     def test_a_wrong_class_file_has_to_be_mended_first(self, photos, tmp_path):
         (photos / "classes.json").write_text("{}")
         with pytest.raises(ValueError, match=r"classes.json: `classes`: expected a list"):
