@@ -11,6 +11,7 @@ from keras_ctxseg.benchmark.models import trainable_parameters
 from keras_ctxseg.benchmark.multiply_adds import MultiplyAdds, count_multiply_adds
 from keras_ctxseg.benchmark.training_memory import TrainingMemory, estimate_training_memory
 from keras_ctxseg.data import registry
+from keras_ctxseg.data.augmentation_config import MIN_SIZE
 from keras_ctxseg.training import assembly
 from keras_ctxseg.training.compilation import compile_arguments
 from keras_ctxseg.training.config import RunConfig
@@ -106,7 +107,7 @@ def dry_run(
         small, data, images = _with_data(config, Path(folder or temporary), size)
         small = replace(
             small,
-            augmentation=replace(small.augmentation, crop_size=tuple(size)),
+            augmentation=replace(small.augmentation, crop_size=size),
             training=replace(small.training, batch_size=batch_size, steps_per_execution=1),
         )
         dataset = assembly.load_dataset(small)
@@ -142,7 +143,7 @@ def dry_run(
         trainable=trainable_parameters(model),
         multiply_adds=count_multiply_adds(logits, crop),
         memory=estimate_training_memory(model, crop, config.training.batch_size),
-        size=tuple(size),
+        size=size,
         batch_size=batch_size,
         losses=losses,
         seconds=time.perf_counter() - began,
@@ -154,18 +155,21 @@ def _with_data(config: RunConfig, folder: Path, size) -> tuple[RunConfig, str, i
     from keras_ctxseg.data import dummy
 
     name, split = config.data.name, config.data.train_split
-    picture = tuple(math.ceil(side * 0.9 / config.data.image_scale) for side in size)
-    if name in dummy.DUMMY_DATASETS:
+    # A little smaller than the crop, so that padding takes part.
+    scale = config.data.image_scale
+    height, width = (math.ceil(max(side * 0.9, MIN_SIZE) / scale) for side in size)
+    picture = (height, width)
+    facts = registry.published(name)
+    if facts is not None and name in dummy.DUMMY_DATASETS:
         dummy.load_dummy(name, folder, dict(config.data.options), size=picture)
         options = dummy.dummy_options(name, folder, dict(config.data.options))
-        facts = registry.published(name)
         data = f"{facts.title}: dummy files in its format; real splits: " + ", ".join(
             f"{key} {count}" for key, count in facts.splits.items()
         )
         return _with_options(config, options), data, facts.splits.get(split)
     if name == "folder" and not Path(str(config.data.options.get("path"))).expanduser().is_dir():
         count = config.model.num_classes or len(config.training.class_weights or (0,) * 4)
-        root = folder / f"folder-{count}-{picture[0]}x{picture[1]}"
+        root = folder / f"folder-{count}-{height}x{width}"
         if not root.exists():
             splits = (split, config.data.validation_split)
             dummy.write_folder(root, count, splits, size=picture)

@@ -47,7 +47,7 @@ class RecordExamples:
 
     def __init__(
         self,
-        files: Sequence[os.PathLike],
+        files: Sequence[str | os.PathLike],
         parse: Parser,
         class_ids: np.ndarray,
         description: str = "records",
@@ -113,13 +113,9 @@ def _index(paths: list[Path], parse: Parser, description: str):
         delay=1.0,
         leave=False,
     )
-    index = {
-        "numbers": numbers,
-        "starts": starts,
-        "sizes": np.array(list(progress), np.int64).reshape(-1, 2),
-    }
-    _save(cached, index)
-    return tuple(index.values())
+    image_sizes = np.array(list(progress), np.int64).reshape(-1, 2)
+    _save(cached, numbers, starts, image_sizes)
+    return numbers, starts, image_sizes
 
 
 def _record_starts(path: Path) -> list[int]:
@@ -153,14 +149,14 @@ def _size(contents: tf.Tensor) -> tf.Tensor:
     return tf.cond(is_jpeg, lambda: tf.io.extract_jpeg_shape(contents)[:2], png)
 
 
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def _save(path: Path, numbers: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> None:
     """Writes in one step; a cache that cannot be written is none."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             temporary = file.name
-            np.savez(file, **arrays)
+            np.savez(file, numbers=numbers, starts=starts, sizes=sizes)
         os.replace(temporary, path)
     except OSError:
         if temporary and os.path.exists(temporary):

@@ -64,7 +64,7 @@ def load_tfrecord(
         names = tuple(str(index) for index in range(num_classes or 0))
         palette = default_palette(len(names))
         ids = class_id_table({**contiguous_ids(len(names)), ignore_label: IGNORE_LABEL})
-    readers = {split: RecordExamples(files[split], _parse, ids, split) for split in files}
+    readers = {split: RecordExamples(paths, _parse, ids, split) for split, paths in files.items()}
     return SegmentationDataset(
         name=os.path.basename(os.path.dirname(os.path.abspath(next(iter(files.values()))[0]))),
         class_names=names,

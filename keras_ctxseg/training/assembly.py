@@ -64,13 +64,14 @@ def synchronize_batch_norm(model: keras.Model) -> None:
 
 def build_pipeline(config: RunConfig, dataset: SegmentationDataset) -> TrainPipeline:
     """The stream of augmented training batches."""
+    cache = config.data.cache
     return ctx.data.TrainPipeline(
         dataset,
         config.data.train_split,
         config.augmentation,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
-        cache={True: "memory", False: "none"}.get(config.data.cache, "auto"),
+        cache=cache if cache == "auto" else "memory" if cache else "none",
         image_scale=config.data.image_scale,
     )
 

@@ -1,7 +1,7 @@
 """What the builders share: features, metadata, and where the files come from."""
 
+import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,10 @@ from PIL import Image
 from keras_ctxseg.data.builders.published import PublishedDataset
 
 
-class SegmentationBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class SegmentationBuilder(
+    tfds.core.GeneratorBasedBuilder,
+    skip_registration=True,  # type: ignore[call-arg]
+):
     """A data set of `image`, `label` (class ids, or the ignore label) and `name`.
 
     Image files go into the records as they are. Examples keep the order of the files.
@@ -28,7 +31,7 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
     URLS: ClassVar[Mapping[str, str]]
     IMAGE_FORMAT: ClassVar[str] = "jpeg"
 
-    def __init__(self, *, source: str | Path | None = None, **kwargs):
+    def __init__(self, *, source: str | os.PathLike | None = None, **kwargs):
         self._source = None if source is None else epath.Path(source).expanduser()
         super().__init__(**kwargs)
 
