@@ -95,9 +95,15 @@ class Intervals:
 
 
 def boundary_scores(
-    images: Sequence[ImageCounts], draws: np.ndarray, level: float
+    images: Sequence[ImageCounts], draws: np.ndarray | None, level: float
 ) -> BoundaryScores:
-    """`BoundaryScores` of all images, with intervals from `draws` (resamples, images)."""
+    """`BoundaryScores` of all images, with intervals from `draws` (resamples, images) if any."""
+
+    def ends(counts: ClassCounts) -> np.ndarray:
+        if draws is None:
+            return np.full((len(DISTANCES), 2), np.nan)
+        return percentile_interval(_mean_iou(counts.weighted(draws)), level)
+
     contours = [image.contour for image in images if image.contour is not None]
     trimap, rings = (
         stack_class_counts(np.stack([getattr(one, name) for one in contours]))
@@ -111,9 +117,9 @@ def boundary_scores(
         distances=DISTANCES,
         pixels=trimap.labelled.sum(axis=(0, 2)) / max(valid, 1),
         trimap_mean_iou=_mean_iou(_over_images(trimap)),
-        trimap_intervals=percentile_interval(_mean_iou(trimap.weighted(draws)), level),
+        trimap_intervals=ends(trimap),
         boundary_iou=_mean_iou(_over_images(rings)),
-        boundary_iou_intervals=percentile_interval(_mean_iou(rings.weighted(draws)), level),
+        boundary_iou_intervals=ends(rings),
     )
 
 

@@ -77,7 +77,8 @@ class EvaluationResult:
         """Scores along the contours; None where the evaluator left the details out."""
         if not self._has_details:
             return None
-        draws = resample_images(len(self.counts), RESAMPLES, SEED)
+        count = len(self.counts)
+        draws = resample_images(count, RESAMPLES, SEED) if count > 1 else None
         return details.boundary_scores(self.counts, draws, LEVEL)
 
     @cached_property

@@ -28,11 +28,12 @@ class ClassCounts(NamedTuple):
     @classmethod
     def of(cls, confusion: np.ndarray, background: int | None = None) -> ClassCounts:
         """From confusion matrices (..., classes, classes), labels in rows."""
+        # Copies, as views would keep the matrices in memory.
         return cls(
-            np.diagonal(confusion, axis1=-2, axis2=-1),
+            np.diagonal(confusion, axis1=-2, axis2=-1).copy(),
             confusion.sum(axis=-1),
             confusion.sum(axis=-2),
-            None if background is None else confusion[..., background, :],
+            None if background is None else confusion[..., background, :].copy(),
             background,
         )
 

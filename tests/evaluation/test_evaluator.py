@@ -216,6 +216,10 @@ def test_without_details_or_images_enough_nothing_is_made_up(model, examples):
         assert written[name] is None
     assert "interval" not in result.table()
     assert written["classes"][0]["iou_interval"] is None
+    alone = json.loads(Evaluator(model, CLASSES)(examples[:1]).to_json())
+    assert alone["intervals"] is None
+    assert alone["boundary"]["trimap_intervals"] == [[None, None]] * 6
+    assert alone["boundary"]["trimap_mean_iou"][-1] == pytest.approx(alone["mean_iou"], abs=1e-12)
 
 
 def test_json_and_table_hold_the_figures(model, examples, tmp_path):
