@@ -11,6 +11,7 @@ import time
 import keras
 import numpy as np
 
+from keras_ctxseg.models.replica_statistics import agree_on_statistics
 from keras_ctxseg.training.checkpoint import TrainingState
 from keras_ctxseg.training.checkpoint_history import CheckpointHistory
 from keras_ctxseg.training.divergence import DivergenceGuard
@@ -97,6 +98,8 @@ class Saving(keras.callbacks.Callback):
         return time.monotonic() - self._saved_at >= self.every_seconds
 
     def _save(self, state: TrainingState) -> None:
+        # One replica's averages are saved. As averaging is linear, to do it early changes nothing.
+        agree_on_statistics(self.model)
         running = metric_values(self.model) if state.step_in_epoch else []
         if not (_is_finite(self.model) and all(np.all(np.isfinite(array)) for array in running)):
             self.guard.fail()
