@@ -19,7 +19,9 @@ _HOMES = {
     "evaluation_examples": "evaluation_split",
     "list_datasets": "registry",
     "load": "registry",
+    "published": "registry",
     "read_image": "images",
+    "write_tfrecords": "tfrecord",
 }
 _MODULES = ("palettes",)
 
@@ -32,7 +34,9 @@ __all__ = [
     "list_datasets",
     "load",
     "palettes",
+    "published",
     "read_image",
+    "write_tfrecords",
 ]
 
 
