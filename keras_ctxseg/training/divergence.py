@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import keras
 import numpy as np
@@ -70,16 +70,19 @@ class DivergenceGuard(keras.callbacks.Callback):
         if any(self.workers.largest([self.found])):
             self.fail()
 
-    def fail(self) -> None:
-        """Writes the batches in question and raises `TrainingDivergedError`."""
+    def fail(self, what: str = "the loss became no number on another worker") -> NoReturn:
+        """Writes the batches in question and raises `TrainingDivergedError`.
+
+        Args:
+            what: is said where this process has seen no bad loss itself.
+        """
         progress = self.progress
+        last = progress.step - 1
         if self._bad is not None:
             batch, loss = self._bad
             last, what = progress.first_step + batch, f"the loss became {loss}"
-        else:
-            last, what = progress.step - 1, "a weight became no number"
         # A loss breaks on its own batch, or on weights that the step before has broken.
-        first = max(last - self.progress.plan.steps_per_execution, 0)
+        first = max(last - progress.plan.steps_per_execution, 0)
         kept = ""
         if self.workers.is_chief:
             try:

@@ -102,7 +102,7 @@ class Saving(keras.callbacks.Callback):
         agree_on_statistics(self.model)
         running = metric_values(self.model) if state.step_in_epoch else []
         if not (_is_finite(self.model) and all(np.all(np.isfinite(array)) for array in running)):
-            self.guard.fail()
+            self.guard.fail("a weight became no number")
         if self.workers.is_chief:
             self.history.save(self.model, state, running)
         self.saved = state
