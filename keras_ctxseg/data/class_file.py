@@ -18,6 +18,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,14 @@ class ClassTable:
         table = np.full(1 << 24, -1, np.int16)
         table[list(self.colors)] = list(self.colors.values())
         return table
+
+    def id_file(self) -> dict[str, Any]:
+        """The content of a `classes.json` for masks that hold the class ids themselves."""
+        return {
+            "classes": list(self.class_names),
+            "void": IGNORE_LABEL,
+            "palette": self.palette.tolist(),
+        }
 
     @property
     def known_raw_ids(self) -> str:

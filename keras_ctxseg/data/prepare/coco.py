@@ -16,7 +16,7 @@ import numpy as np
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data.prepare.class_list import BACKGROUND, ClassList, read_class_names
-from keras_ctxseg.data.prepare.pair import Exif, Pair
+from keras_ctxseg.data.prepare.pair import Exif, Pair, check_choice
 from keras_ctxseg.data.prepare.sources import given_splits
 from keras_ctxseg.data.prepare.splitting import Splitting
 from keras_ctxseg.data.prepare.writing import PreparedFolder, write_pairs
@@ -54,6 +54,7 @@ def prepare_coco(
     Raises:
         ValueError: whatever is wrong with the files, by name; nothing is written then.
     """
+    check_choice("crowd", crowd, CROWD_CHOICES)
     contents = {
         split: (Path(folder).expanduser(), Path(file).expanduser(), _read(Path(file).expanduser()))
         for split, (file, folder) in given_splits(splits, annotations, images).items()

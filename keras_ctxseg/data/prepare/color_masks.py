@@ -21,7 +21,7 @@ from keras_ctxseg.data.prepare.color_table import (
     read_packed,
     unpack_rgb,
 )
-from keras_ctxseg.data.prepare.pair import Exif, Pair, open_any
+from keras_ctxseg.data.prepare.pair import Exif, Pair, check_choice, open_any
 from keras_ctxseg.data.prepare.pairing import pair_files
 from keras_ctxseg.data.prepare.sources import given_splits
 from keras_ctxseg.data.prepare.splitting import Splitting
@@ -68,17 +68,14 @@ def prepare_masks(
     Raises:
         ValueError: whatever is wrong with the files, by name; nothing is written then.
     """
+    check_choice("unknown", unknown, UNKNOWN_CHOICES)
     found = {
         split: pair_files(image_folder, mask_folder, image_suffix, mask_suffix, skip_unpaired)
         for split, (image_folder, mask_folder) in given_splits(splits, images, masks).items()
     }
     if ids is not None:
         table = read_class_file(Path(ids).expanduser())
-        class_file = {
-            "classes": list(table.class_names),
-            "void": IGNORE_LABEL,
-            "palette": table.palette.tolist(),
-        }
+        class_file = table.id_file()
         read = functools.partial(read_ids, table=table)
     else:
         files = [mask for pairs in found.values() for _, mask in pairs.values()]

@@ -4,7 +4,7 @@ import dataclasses
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -100,6 +100,12 @@ def open_any(image: Path | bytes, source: Path) -> Iterator[Image.Image]:
         raise FileError("unreadable", source, text) from error
     with opened:
         yield opened
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raises `ValueError` for a word that is not among the choices."""
+    if value not in choices:
+        raise ValueError(f"`{name}`: expected one of {', '.join(choices)}. Received: {value!r}")
 
 
 @contextmanager

@@ -76,12 +76,7 @@ def tile_folder(
         for split, examples in splits.items()
         for example in examples
     ]
-    class_file = {
-        "classes": list(table.class_names),
-        "void": IGNORE_LABEL,
-        "palette": table.palette.tolist(),
-    }
-    return write_folder(output, jobs, list(splits), class_file, skip_errors)
+    return write_folder(output, jobs, list(splits), table.id_file(), skip_errors)
 
 
 def tile_starts(length: int, tile: int, overlap: int) -> list[int]:

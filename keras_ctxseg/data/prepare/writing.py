@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from keras_ctxseg.data.prepare.output import new_folder
-from keras_ctxseg.data.prepare.pair import Exif, Pair, any_size
+from keras_ctxseg.data.prepare.pair import EXIF_CHOICES, Exif, Pair, any_size, check_choice
 from keras_ctxseg.data.prepare.splitting import Splitting
 from keras_ctxseg.data.problems import FileError
 
@@ -121,6 +121,7 @@ def write_pairs(
     Raises:
         ValueError: as `write_folder`, or where a name occurs twice.
     """
+    check_choice("exif", exif, EXIF_CHOICES)
     by_name = {split: _unique_names(some) for split, some in pairs.items()}
     if "" in by_name:
         names = (splitting or Splitting()).assign(list(by_name[""]))

@@ -214,6 +214,11 @@ class TestRefusals:
         assert "a1.jpg: expected a mask of the same name" in message(root)
         assert sum(prepare(root, skip_unpaired=True).splits.values()) == 9
 
+    @pytest.mark.parametrize("option", ["unknown", "exif"])
+    def test_choices(self, raw, option):
+        root, _ = raw
+        assert f"`{option}`: expected one of" in message(root, **{option: "perhaps"})
+
     def test_split_in_the_path_alone(self, raw):
         root, _ = raw
         with pytest.raises(ValueError, match=r"expected no \{split\} in it"):
