@@ -34,27 +34,39 @@ class ReplicaStream(DataAdapter):
         strategy: the strategy.
         make_local: from a `tf.distribute.InputContext` to this worker's data set: for each global
             batch one element for each of its replicas. Without end.
-        num_batches: global batches in an epoch; None where only `steps_per_epoch` tells.
+        steps: global batches in an epoch; None where only `steps_per_epoch` tells.
         source: another adapter, told when epochs begin and end.
+
+    Attributes:
+        steps: as above.
+        element_spec: of what one replica gets.
     """
+
+    element_spec: Any = None
 
     def __init__(
         self,
         strategy: tf.distribute.Strategy,
         make_local: Callable[[tf.distribute.InputContext], tf.data.Dataset],
-        num_batches: int | None = None,
+        steps: int | None = None,
         source: DataAdapter | None = None,
     ):
-        self._dataset = strategy.distribute_datasets_from_function(make_local)
-        self._num_batches = num_batches
+        def make_and_note(context):
+            dataset = make_local(context)
+            self.element_spec = dataset.element_spec
+            return dataset
+
+        self._dataset = strategy.distribute_datasets_from_function(make_and_note)
+        self.steps = steps
         self._source = source
 
     def get_tf_dataset(self) -> tf.distribute.DistributedDataset:
         return self._dataset
 
     @property
-    def num_batches(self) -> int | None:
-        return self._num_batches
+    def num_batches(self) -> None:
+        # Keras would open the stream anew for every epoch, once more than there are.
+        return None
 
     @property
     def batch_size(self) -> None:

@@ -44,6 +44,7 @@ def fit_arguments(model: keras.Model, given: dict[str, Any]) -> dict[str, Any]:
             model, x, y, sample_weight, batch_size, given["validation_steps"], labelled=True
         )
         given["validation_data"] = (stream,)
+        given["validation_steps"] = getattr(stream, "steps", given["validation_steps"])
     given.update(validation_batch_size=None)
     shuffle, class_weight = given.pop("shuffle"), given.pop("class_weight")
     if not _is_ready(given["x"]):
@@ -60,7 +61,8 @@ def fit_arguments(model: keras.Model, given: dict[str, Any]) -> dict[str, Any]:
                 "Received: shuffle=True"
             )
         given["x"] = training_stream(model.distribute_strategy, source, model.accumulate_steps)
-    steps = given["steps_per_epoch"] or getattr(given["x"], "num_batches", None)
+    steps = given["steps_per_epoch"] or getattr(given["x"], "steps", None)
+    given["steps_per_epoch"] = steps
     given["callbacks"] = _with_epoch_turn(given["callbacks"], _EpochTurn(steps))
     return given
 
@@ -188,7 +190,7 @@ def _is_ready(x) -> bool:
 
 
 def _number_of_steps(given: dict[str, Any]) -> int | None:
-    available = getattr(given["x"], "num_batches", None)
+    available = getattr(given["x"], "steps", None)
     steps = [count for count in (given["steps"], available) if count is not None]
     return min(steps, default=None)
 

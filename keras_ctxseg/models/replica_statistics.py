@@ -26,7 +26,8 @@ def agree_on_statistics(model: keras.Model) -> None:
         context = tf.distribute.get_replica_context()
         means = context.all_reduce(
             # A variable's own tensor has no device in a graph, and the sum asks for it.
-            tf.distribute.ReduceOp.MEAN, [tf.identity(variable) for variable in variables]
+            tf.distribute.ReduceOp.MEAN,
+            [tf.identity(variable) for variable in variables],
         )
         for variable, mean in zip(variables, means, strict=True):
             variable.assign(mean)

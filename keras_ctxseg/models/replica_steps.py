@@ -36,12 +36,19 @@ def is_replicated(strategy) -> bool:
     return isinstance(strategy, kinds)
 
 
-def first_local_batch(strategy: tf.distribute.Strategy, iterator: Any) -> Any:
-    """The first batch of this process' first replica, from an epoch iterator of Keras."""
-    for _, _, batches in iterator:
-        batch = _first_local(strategy, next(batches))
-        return batch.batch if isinstance(batch, PaddedBatch) else batch
-    raise ValueError("`x` holds no batch.")
+def symbolic_batch(strategy: tf.distribute.Strategy, iterator: Any) -> Any:
+    """What a replica gets in a step, as symbols, from an epoch iterator of Keras.
+
+    Streams tell without being read: a data set would have to be opened and dropped again.
+    """
+    spec = getattr(iterator.data_adapter, "element_spec", None)
+    if spec is None:
+        for _, _, batches in iterator:
+            return _first_local(strategy, next(batches))
+    spec = spec.batch if isinstance(spec, PaddedBatch) else spec
+    return tf.nest.map_structure(
+        lambda leaf: keras.KerasTensor(tuple(leaf.shape), leaf.dtype.name), spec
+    )
 
 
 def make_function(model: keras.Model, step: Callable) -> Callable:

@@ -98,10 +98,10 @@ class ReplicatedTraining:
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         if not self.is_replicated:
             return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
-        from keras_ctxseg.models.replica_steps import first_local_batch
+        from keras_ctxseg.models.replica_steps import symbolic_batch
 
         if iterator is not None:
-            data_batch = first_local_batch(self.distribute_strategy, iterator)
+            data_batch = symbolic_batch(self.distribute_strategy, iterator)
         with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=data_batch)
 
