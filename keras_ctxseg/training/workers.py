@@ -71,8 +71,7 @@ class Workers:
 def lost_workers(error: tf.errors.OpError) -> str | None:
     """Which workers an error of TensorFlow says to be gone, in words; None where it says nothing.
 
-    TensorFlow notices a process that ended within a second, and one whose machine is gone by the
-    heartbeats that stay away.
+    TensorFlow notices it by a broken connection, or by heartbeats that stay away.
     """
     text = error.message
     gone = (tf.errors.UnavailableError, tf.errors.DeadlineExceededError)
