@@ -65,10 +65,10 @@ def test_there_is_a_recipe_for_every_experiment_of_the_papers():
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
 def test_headers_keep_apart_what_is_known(path):
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
-    assert len(header) >= 2
+    assert header
     if path.parent.name in ("camvid", "context_scenes", "folder"):
         return
-    text = " ".join(header)
+    text = " ".join(" ".join(header).replace("#", " ").split())
     assert "Run here: nothing but the dry run" in text
     if "The paper reports" in text:
         assert "not this package's" in text or "none of which is stated" in text
