@@ -4,7 +4,6 @@ Each is decided wholly by the seed that it gets.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -17,12 +16,8 @@ from keras_ctxseg.data.augmentations.mosaic import mosaic
 from keras_ctxseg.data.augmentations.padding import fill_outside, pad
 from keras_ctxseg.data.augmentations.paste import of_half_the_classes, paste
 from keras_ctxseg.data.augmentations.rand_augment import RandAugment
-from keras_ctxseg.data.augmentations.seeds import Draw, Seed, derived, uniform
+from keras_ctxseg.data.augmentations.seeds import Draw, Seed, derived, index_below, uniform
 from keras_ctxseg.data.augmentations.window import Window, plan_window
-
-Read: TypeAlias = Callable[[], Example]
-ReadAny: TypeAlias = Callable[[Seed], Example]
-Size: TypeAlias = tuple | list
 
 
 def augment(
@@ -51,8 +46,9 @@ def augment(
 
 
 def augment_and_mix(
-    read: Read,
-    read_any: ReadAny,
+    read: Callable[[tf.Tensor], Example],
+    index: tf.Tensor,
+    count: int,
     seed: Seed,
     config: AugmentationConfig,
     ignore_label: int,
@@ -63,8 +59,9 @@ def augment_and_mix(
     Every example is scaled, cropped, flipped and turned by itself; colours change together.
 
     Args:
-        read: gives the example, as `augment` takes it.
-        read_any: gives any example, chosen by a seed.
+        read: gives the example at an index (scalar int64), as `augment` takes it.
+        index: which example this is about.
+        count: how many there are.
         seed, config, ignore_label: as in `augment`.
         pasted_ids: the ids of `config.copy_paste.classes`.
 
@@ -72,22 +69,26 @@ def augment_and_mix(
         As `augment`.
     """
     if not config.mixes:
-        return augment(*read(), seed, config, ignore_label)
-    size = config.crop_size
+        return augment(*read(index), seed, config, ignore_label)
+    size = tf.constant(config.crop_size)
 
-    def view(example: Example, view_seed: Seed, size: Size) -> Example:
-        return pad(*_show(*example, size, view_seed, config, ignore_label))
+    def view(index: tf.Tensor, view_seed: Seed, size: tf.Tensor) -> Example:
+        return pad(*_show(*read(index), size, view_seed, config, ignore_label))
 
-    def own(size: Size) -> Example:
-        return view(read(), seed, size)
+    if not tf.executing_eagerly():
+        view = tf.function(view)  # Seven places call it: so it is traced once.
 
-    def partner(draw: int, place: int = 0) -> Callable[[Size], Example]:
+    def own(size: tf.Tensor) -> Example:
+        return view(index, seed, size)
+
+    def partner(draw: int, place: int = 0) -> Callable[[tf.Tensor], Example]:
         partner_seed = derived(derived(seed, draw), place)
-        return lambda size: view(read_any(derived(partner_seed, Draw.PARTNER)), partner_seed, size)
+        other = index_below(derived(partner_seed, Draw.PARTNER), count)
+        return lambda size: view(other, partner_seed, size)
 
     def assembled() -> Example:
         corners = [own, *(partner(Draw.MOSAIC, place) for place in (1, 2, 3))]
-        return mosaic(corners, size, derived(seed, Draw.MOSAIC), config.mosaic)
+        return mosaic(corners, config.crop_size, derived(seed, Draw.MOSAIC), config.mosaic)
 
     def copied_onto(example: Example) -> Example:
         return paste(example, partner(Draw.COPY_PASTE)(size), table(pasted_ids))

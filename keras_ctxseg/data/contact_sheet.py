@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from keras_ctxseg.data.palettes import overlay
 from keras_ctxseg.data.pipeline import TrainPipeline
@@ -40,18 +41,14 @@ def raw_rows(pipeline: TrainPipeline, count: int) -> list[SheetRow]:
 
 def augmented_rows(pipeline: TrainPipeline, count: int, epochs: int) -> list[SheetRow]:
     """The same examples as they are, and as the stream shows them in its first epochs."""
-    rows = []
-    for raw, index in zip(
-        raw_rows(pipeline, count), _spread(pipeline.dataset.splits[pipeline.split], count),
-        strict=True,
-    ):  # fmt: skip
-        seen = [pipeline.example(pipeline.number_of(index, epoch)) for epoch in range(epochs)]
-        cells = [
-            (f"epoch {epoch + 1}", image.numpy(), label.numpy())
-            for epoch, (image, label) in enumerate(seen)
-        ]
-        rows.append(SheetRow(raw.name, [*raw.cells, *cells]))
-    return rows
+    indices = _spread(pipeline.dataset.splits[pipeline.split], count)
+    numbers = [pipeline.number_of(index, epoch) for index in indices for epoch in range(epochs)]
+    stream = tf.data.Dataset.from_tensor_slices(numbers).map(pipeline.example)
+    seen = iter(stream.as_numpy_iterator())
+    return [
+        SheetRow(raw.name, [*raw.cells, *((f"epoch {n + 1}", *next(seen)) for n in range(epochs))])
+        for raw in raw_rows(pipeline, count)
+    ]
 
 
 def write_sheet(

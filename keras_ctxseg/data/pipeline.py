@@ -15,7 +15,6 @@ from tqdm import tqdm
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.augment import augment_and_mix
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
-from keras_ctxseg.data.augmentations.seeds import index_below
 from keras_ctxseg.data.batch_part import BatchPart
 from keras_ctxseg.data.dataset import ExampleReader, SegmentationDataset
 from keras_ctxseg.data.evaluation_split import check_scaled_sizes
@@ -110,8 +109,9 @@ class TrainPipeline:
             return example["image"], example["label"]
 
         return augment_and_mix(
-            lambda: read(self.source_index(number)),
-            lambda seed: read(index_below(seed, len(reader))),
+            read,
+            self.source_index(number),
+            len(reader),
             tf.stack([tf.constant(self.seed, tf.int64), number]),
             self.config,
             self.dataset.ignore_label,

@@ -13,14 +13,14 @@ from keras_ctxseg.data.augmentations.seeds import Seed, uniform
 
 
 def mosaic(
-    corners: Sequence[Callable[[list], Example]], size: tuple[int, int], seed: Seed,
+    corners: Sequence[Callable[[tf.Tensor], Example]], size: tuple[int, int], seed: Seed,
     config: MosaicConfig,
 ) -> Example:  # fmt: skip
     """Puts four examples together.
 
     Args:
-        corners: four functions of a size `[height, width]` (int32 scalars) to image and label of
-            that size; top left, top right, bottom left, bottom right.
+        corners: four functions of a size, int32 `(2,)`, to image and label of that size; top left,
+            top right, bottom left, bottom right.
         size: height and width of the result.
         seed: decides where the corners meet.
         config: where they may.
@@ -30,7 +30,7 @@ def mosaic(
     split = tf.clip_by_value(split, 1, tf.constant(size) - 1)
     heights = [split[0], size[0] - split[0]]
     widths = [split[1], size[1] - split[1]]
-    sizes = [[height, width] for height in heights for width in widths]
+    sizes = [tf.stack([height, width]) for height in heights for width in widths]
     examples = [corner(size) for corner, size in zip(corners, sizes, strict=True)]
     image, label = (
         tf.concat([tf.concat(parts[:2], 1), tf.concat(parts[2:], 1)], 0)

@@ -13,13 +13,11 @@ from keras_ctxseg.data.augmentation_config import RandAugmentConfig
 from keras_ctxseg.data.augmentations import affine
 from keras_ctxseg.data.augmentations.seeds import Seed, uniform
 
-# At the magnitude 10. Shear and rotation as in the paper; shifts as timm has them.
-_DEGREES = 30.0
-_SHEAR = 0.3
-_SHIFT = 0.45  # of the side
+GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+# At the magnitude 10. Degrees and shear as in the paper; shares of the side as timm has them.
+_GREATEST = (30.0, 0.3, 0.3, 0.45, 0.45)
 _ENHANCEMENT = 0.9  # factors of 0.1 and 1.9
 _LOST_BITS = 4
-GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 
 
 class RandAugment:
@@ -52,12 +50,24 @@ class RandAugment:
         """
         result = affine.identity()
         for step in range(self.config.count):
-            matrices = [_matrix(name, self.strength[step], size) for name in self.config.operations]
-            result = affine.compose(result, tf.stack(matrices)[self.chosen[step]])
+            result = affine.compose(result, self._matrix(step, size))
         return result
+
+    def _matrix(self, step: int, size) -> tf.Tensor:
+        """Of one operation: all strengths but its own are 0."""
+        table = tf.constant(
+            [[name == own for own in GEOMETRIC] for name in self.config.operations], tf.float32
+        )
+        strengths = table[self.chosen[step]] * self.strength[step]
+        degrees, shear_x, shear_y, shift_x, shift_y = tf.unstack(strengths * _GREATEST)
+        height, width = (tf.cast(size[axis], tf.float32) for axis in range(2))
+        moved = affine.matrix([0.0, shear_y, shift_y * height], [shear_x, 0.0, shift_x * width])
+        return affine.rotation(degrees) + moved
 
     def recolor(self, image: tf.Tensor) -> tf.Tensor:
         """What they do to the colours of a float32 image in 0 ... 255."""
+        if set(self.config.operations) <= {*GEOMETRIC, "identity"}:
+            return image
         for step in range(self.config.count):
             strength = self.strength[step]
             branches = [
@@ -66,21 +76,6 @@ class RandAugment:
             ]
             image = tf.ensure_shape(tf.switch_case(self.chosen[step], branches), image.shape)
         return image
-
-
-def _matrix(name: str, strength: tf.Tensor, size) -> tf.Tensor:
-    height, width = (tf.cast(side, tf.float32) for side in size)
-    if name == "rotate":
-        return affine.rotation(_DEGREES * strength)
-    if name == "shear_x":
-        return affine.matrix([1.0, 0.0, 0.0], [_SHEAR * strength, 1.0, 0.0])
-    if name == "shear_y":
-        return affine.matrix([1.0, _SHEAR * strength, 0.0], [0.0, 1.0, 0.0])
-    if name == "translate_x":
-        return affine.matrix([1.0, 0.0, 0.0], [0.0, 1.0, _SHIFT * strength * width])
-    if name == "translate_y":
-        return affine.matrix([1.0, 0.0, _SHIFT * strength * height], [0.0, 1.0, 0.0])
-    return affine.identity()
 
 
 def _recolored(name: str, image: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
