@@ -164,7 +164,9 @@ def test_the_command_takes_videos_beside_images(model, tmp_path, rng, capsys):
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     model.save(run / "checkpoints/best.keras")
-    (run / "config.yaml").write_text("name: tiny\nmodel: {name: fcn_resnet18}\n")
+    (run / "config.yaml").write_text(
+        "name: tiny\nmodel: {name: fcn_resnet18}\ndata: {name: folder, options: {path: gone}}\n"
+    )
     (run / "classes.json").write_text(json.dumps({"classes": list("abcd")}))
     frames = flat_frames(rng, 3, 48, 64)
     write(tmp_path / "clips/one.mp4", frames)
@@ -176,7 +178,7 @@ def test_the_command_takes_videos_beside_images(model, tmp_path, rng, capsys):
     out = tmp_path / "out"
     code = main(["predict", str(run), *words, "--output", str(out), "--overlay", "--format", "ids"])
     printed = capsys.readouterr()
-    assert code == 1
+    assert code == 1, printed.err
     assert "bad.avi: expected a readable video file" in printed.err
     assert (out / "labels/still.png").is_file()
     for name in ("one", "two"):
