@@ -85,11 +85,12 @@ def _pictures(comparison, count: int):
             palette = dataset.palette
             model = load_checkpoint(opened.checkpoint, dataset.num_classes)
             protocol = ctx.evaluation.Protocol(**run.protocol)
+            split = run.path.absolute().parent.name
+            if split not in dataset.splits:  # as where `--output` named another folder
+                split = opened.config.evaluation.split or opened.config.data.validation_split
             networks[group.name] = (
                 ctx.evaluation.Predictor(model, protocol).label,
-                ctx.data.evaluation_examples(
-                    dataset, run.path.absolute().parent.name, opened.config.data.image_scale
-                ),
+                ctx.data.evaluation_examples(dataset, split, opened.config.data.image_scale),
             )
         return palette, ctx.evaluation.disputed_images(names, networks)
     except (ValueError, OSError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import yaml
@@ -20,12 +21,16 @@ def recipe_groups(runs: Sequence[ScoredRun]) -> dict[str, list[ScoredRun]]:
     groups: dict[str, list[ScoredRun]] = {}
     for run in runs:
         groups.setdefault(_recipe(run), []).append(run)
+    times = Counter(_name(members) for members in groups.values())
     named: dict[str, list[ScoredRun]] = {}
     for members in groups.values():
         name, number = _name(members), 1
+        if times[name] > 1:  # one network by two protocols, in two folders
+            name = f"{name}/{members[0].path.absolute().parent.name}"
+        first = name
         while name in named:
             number += 1
-            name = f"{_name(members)} #{number}"
+            name = f"{first} #{number}"
         named[name] = members
     return named
 

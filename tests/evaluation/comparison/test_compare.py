@@ -12,6 +12,7 @@ from keras_ctxseg.evaluation.comparison.resampling import group_scores
 from keras_ctxseg.evaluation.comparison.scored_run import read_scored_run
 from keras_ctxseg.metrics import scores_from_confusion
 from tests.evaluation.comparison.made_up_scores import (
+    PROTOCOL,
     draw_confusions,
     image_iou,
     label_counts,
@@ -247,3 +248,22 @@ def test_what_cannot_be_compared_is_refused(rng, write_run, tmp_path, capsys):
     refuses(tmp_path / "text.json", "expected the scores.json")
     assert main(["compare", str(good), str(tmp_path / "e"), "--any-protocol"]) == 0
     assert main(["compare", str(good), str(several), "--split", "val"]) == 0
+
+
+def test_one_network_by_two_protocols(rng, write_run, capsys):
+    labels = label_counts(rng, 10)
+    run = write_run("net", draw_confusions(rng, labels, 0.6))
+    other = write_scores(
+        run / "evaluation/flipped/scores.json",
+        draw_confusions(rng, labels, 0.7),
+        protocol={**PROTOCOL, "flip": True},
+    )
+    words = ["compare", str(run / "evaluation/val"), str(other)]
+    assert main(words) == 2
+    assert "flip False and True" in capsys.readouterr().err
+    assert main([*words, "--any-protocol"]) == 0
+    assert "net/flipped - net/val" in capsys.readouterr().out
+    renamed = write_run(
+        "same", draw_confusions(rng, labels, 0.6), "x", protocol={**PROTOCOL, "name": "whole_image"}
+    )
+    assert main(["compare", str(run / "evaluation/val"), str(renamed)]) == 0  # but for its name
