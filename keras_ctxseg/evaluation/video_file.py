@@ -78,7 +78,8 @@ class VideoReader:
         self._container.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        count, first, last, size = 0, 0, -1, {}
+        count, first, last = 0, 0, -1
+        size: dict[str, int] = {}
         tick = max(1, round(1 / (self.rate * self.time_base)))
         try:
             for frame in self._container.decode(self._stream):
