@@ -14,28 +14,6 @@ from PIL import Image
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.palettes import save_palette_png
 
-# cityscapesscripts, helpers/labels.py: the ids of the 19 classes that are scored.
-CITYSCAPES_IDS = {
-    "road": 7,
-    "sidewalk": 8,
-    "building": 11,
-    "wall": 12,
-    "fence": 13,
-    "pole": 17,
-    "traffic light": 19,
-    "traffic sign": 20,
-    "vegetation": 21,
-    "terrain": 22,
-    "sky": 23,
-    "person": 24,
-    "rider": 25,
-    "car": 26,
-    "truck": 27,
-    "bus": 28,
-    "train": 31,
-    "motorcycle": 32,
-    "bicycle": 33,
-}
 ADE20K_CLASSES = 150
 FORMATS = ("palette", "ids", "cityscapes", "ade20k")
 
@@ -118,14 +96,22 @@ def label_format(name: str, class_names: Sequence[str], palette: np.ndarray) -> 
             )
         ids = ids + 1  # 0 stands for "other objects", which no class is
     if name == "cityscapes":
-        plain = [one.lower().replace("_", " ").strip() for one in class_names]
-        unknown = [one for one in plain if one not in CITYSCAPES_IDS]
-        if unknown or len(set(plain)) != len(CITYSCAPES_IDS):
-            wrong = unknown or sorted(set(CITYSCAPES_IDS) - set(plain))
-            raise ValueError(
-                "The format 'cityscapes' expects the benchmark's 19 classes, by their names. "
-                f"Received: {len(class_names)} classes, "
-                f"{'among them' if unknown else 'without'} {', '.join(wrong[:5])}"
-            )
-        ids = np.array([CITYSCAPES_IDS[one] for one in plain])
+        ids = _cityscapes_ids(class_names)
     return LabelFormat(name, ids, np.asarray(palette, np.uint8))
+
+
+def _cityscapes_ids(class_names: Sequence[str]) -> np.ndarray:
+    # TensorFlow Datasets comes with it, which takes its time.
+    from keras_ctxseg.data.builders.cityscapes import CLASSES
+
+    known = {name: label_id for name, label_id, _ in CLASSES}
+    plain = [name.lower().replace("_", " ").strip() for name in class_names]
+    unknown = [name for name in plain if name not in known]
+    if unknown or len(set(plain)) != len(known):
+        wrong = unknown or sorted(set(known) - set(plain))
+        raise ValueError(
+            f"The format 'cityscapes' expects the benchmark's {len(known)} classes, by their "
+            f"names. Received: {len(class_names)} classes, "
+            f"{'among them' if unknown else 'without'} {', '.join(wrong[:5])}"
+        )
+    return np.array([known[name] for name in plain])
