@@ -56,7 +56,8 @@ def augment_and_mix(
 ) -> Example:
     """`augment`, with the pixels of further examples where the configuration wants them.
 
-    Every example is scaled, cropped, flipped and turned by itself; colours change together.
+    Every example is scaled, cropped, flipped and turned by itself (what is pasted is not turned);
+    colours change together.
 
     Args:
         read: gives the example at an index (scalar int64), as `augment` takes it.
@@ -72,29 +73,29 @@ def augment_and_mix(
         return augment(*read(index), seed, config, ignore_label)
     size = tf.constant(config.crop_size)
 
-    def view(index: tf.Tensor, view_seed: Seed, size: tf.Tensor) -> Example:
-        return pad(*_show(*read(index), size, view_seed, config, ignore_label))
+    def view(index: tf.Tensor, view_seed: Seed, size: tf.Tensor, turns: bool = True) -> Example:
+        return pad(*_show(*read(index), size, view_seed, config, ignore_label, turns))
 
     if not tf.executing_eagerly():
-        view = tf.function(view)  # Seven places call it: so it is traced once.
+        view = tf.function(view)  # Several places call it, but it is traced once or twice.
 
     def own(size: tf.Tensor) -> Example:
         return view(index, seed, size)
 
-    def partner(draw: int, place: int = 0) -> Callable[[tf.Tensor], Example]:
+    def partner(draw: int, place: int = 0, turns: bool = True) -> Callable[[tf.Tensor], Example]:
         partner_seed = derived(derived(seed, draw), place)
         other = index_below(derived(partner_seed, Draw.PARTNER), count)
-        return lambda size: view(other, partner_seed, size)
+        return lambda size: view(other, partner_seed, size, turns)
 
     def assembled() -> Example:
         corners = [own, *(partner(Draw.MOSAIC, place) for place in (1, 2, 3))]
         return mosaic(corners, config.crop_size, derived(seed, Draw.MOSAIC), config.mosaic)
 
     def copied_onto(example: Example) -> Example:
-        return paste(example, partner(Draw.COPY_PASTE)(size), table(pasted_ids))
+        return paste(example, partner(Draw.COPY_PASTE, turns=False)(size), table(pasted_ids))
 
     def mixed_onto(example: Example) -> Example:
-        other = partner(Draw.CLASS_MIX)(size)
+        other = partner(Draw.CLASS_MIX, turns=False)(size)
         half = of_half_the_classes(other[1], derived(seed, Draw.CLASS_MIX), ignore_label)
         return paste(example, other, half)
 
@@ -110,7 +111,7 @@ def augment_and_mix(
     return _finished(image, label, config, ignore_label)
 
 
-def _show(image, label, size, seed, config, ignore_label):
+def _show(image, label, size, seed, config, ignore_label, turns=True):
     """Scales, crops, flips and turns: what the crop shows, and the padding still to come."""
     random = uniform(seed, (8,))
     window = _plan(label, size, seed, random[:3], config, ignore_label)
@@ -121,7 +122,7 @@ def _show(image, label, size, seed, config, ignore_label):
         return *shown, window.paddings
 
     drawn = _rand_augment(seed, config)
-    if not config.rotation and not drawn.is_geometric:
+    if not turns or not (config.rotation or drawn.is_geometric):
         return upright()
     degrees = uniform(derived(seed, Draw.ROTATION), (), -config.rotation, config.rotation)
     transform = affine.compose(affine.rotation(degrees), drawn.transform(size))

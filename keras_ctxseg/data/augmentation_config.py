@@ -122,8 +122,8 @@ class AugmentationConfig:
         flip: mirror left and right in half of the examples.
         rotation: turn by up to this many degrees, either way.
         rand_augment, mosaic, copy_paste, class_mix: see there; off unless given. The last three
-            put several examples together, each scaled, cropped, flipped and turned by itself;
-            colours change last, together.
+            put several examples together, each scaled, cropped, flipped and turned by itself
+            (what is pasted is not turned); colours change last, together.
         brightness: multiply by a random factor in `1 - brightness ... 1 + brightness`.
         contrast: likewise, the distance from the image's mean.
         saturation: likewise, the distance from each pixel's grey.

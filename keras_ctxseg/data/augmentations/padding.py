@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from keras_ctxseg.data.augmentations.label_ids import OUTSIDE
+from keras_ctxseg.data.augmentations.select import select
 
 
 def pad(image: tf.Tensor, label: tf.Tensor, paddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -29,7 +30,7 @@ def fill_outside(
 
     def filled():
         return (
-            tf.where(outside[..., None], tf.constant(color, tf.float32), image),
+            select(outside, tf.constant(color, tf.float32), image),
             tf.where(outside, ignore_label, label),
         )
 

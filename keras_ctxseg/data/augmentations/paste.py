@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_ctxseg.data.augmentations import Example
 from keras_ctxseg.data.augmentations.label_ids import class_counts
 from keras_ctxseg.data.augmentations.seeds import Seed, uniform
+from keras_ctxseg.data.augmentations.select import select
 
 
 def paste(below: Example, above: Example, is_pasted: tf.Tensor) -> Example:
@@ -18,7 +19,7 @@ def paste(below: Example, above: Example, is_pasted: tf.Tensor) -> Example:
         is_pasted: boolean by id, see `label_ids.table`.
     """
     mask = tf.gather(is_pasted, above[1])
-    return tf.where(mask[..., None], above[0], below[0]), tf.where(mask, above[1], below[1])
+    return select(mask, above[0], below[0]), tf.where(mask, above[1], below[1])
 
 
 def of_half_the_classes(label: tf.Tensor, seed: Seed, ignore_label: int) -> tf.Tensor:
