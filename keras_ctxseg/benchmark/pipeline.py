@@ -17,10 +17,15 @@ _PREFETCHED = 4
 
 @dataclass(frozen=True)
 class PipelineComparison:
-    """Images a second: of the input pipeline alone, and of training steps on one fixed batch."""
+    """Images a second: of the input pipeline alone, and of training steps on one fixed batch.
+
+    `cpu_seconds` is the processor time that the pipeline takes for one image, over all cores: it
+    tells less about what else the machine was doing.
+    """
 
     pipeline: float
     training: float
+    cpu_seconds: float
 
     @property
     def ratio(self) -> float:
@@ -55,18 +60,21 @@ def compare_pipeline(
     images, labels = next(iter(pipeline.build()))
     model.train_on_batch(images, labels)
 
-    measures = [
-        (
-            _pipeline_rate(pipeline, seconds),
-            _rate(lambda: model.train_on_batch(images, labels), seconds),
-        )
-        for _ in range(rounds)
-    ]
+    pipeline_rates, training_rates, cpu_seconds = [], [], []
+    for _ in range(rounds):
+        rate, cpu = _pipeline_rate(pipeline, seconds)
+        pipeline_rates.append(rate)
+        cpu_seconds.append(cpu)
+        training_rates.append(_rate(lambda: model.train_on_batch(images, labels), seconds)[0])
     batch_size = config.training.batch_size
-    return PipelineComparison(*(batch_size * max(rates) for rates in zip(*measures, strict=True)))
+    return PipelineComparison(
+        pipeline=batch_size * max(pipeline_rates),
+        training=batch_size * max(training_rates),
+        cpu_seconds=min(cpu_seconds) / batch_size,
+    )
 
 
-def _pipeline_rate(pipeline: TrainPipeline, seconds: float) -> float:
+def _pipeline_rate(pipeline: TrainPipeline, seconds: float) -> tuple[float, float]:
     # An iterator of its own: its prefetching ends with it and leaves the training steps alone.
     batches = iter(pipeline.build())
     for _ in range(_PREFETCHED):
@@ -74,10 +82,11 @@ def _pipeline_rate(pipeline: TrainPipeline, seconds: float) -> float:
     return _rate(lambda: next(batches), seconds)
 
 
-def _rate(step: Callable[[], object], seconds: float) -> float:
-    """Calls a second, over at least `seconds` and one call."""
-    start, calls = time.perf_counter(), 0
+def _rate(step: Callable[[], object], seconds: float) -> tuple[float, float]:
+    """Calls a second, over at least `seconds` and one call; and processor seconds a call."""
+    start, cpu_start, calls = time.perf_counter(), time.process_time(), 0
     while calls == 0 or time.perf_counter() - start < seconds:
         step()
         calls += 1
-    return calls / (time.perf_counter() - start)
+    wall, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+    return calls / wall, cpu / calls

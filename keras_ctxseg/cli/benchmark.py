@@ -147,6 +147,7 @@ def _pipeline(arguments: argparse.Namespace) -> None:
     result = ctx.benchmark.compare_pipeline(config)
     print(f"{config.name}: {config.model.name}, batch {config.training.batch_size}, crop "
           f"{config.augmentation.crop_size[0]}x{config.augmentation.crop_size[1]}")  # fmt: skip
-    print(f"pipeline alone  {result.pipeline:8.1f} images/s")
+    print(f"pipeline alone  {result.pipeline:8.1f} images/s, "
+          f"{1000 * result.cpu_seconds:.1f} ms of processor time an image")  # fmt: skip
     print(f"training        {result.training:8.1f} images/s")
     print(f"ratio           {result.ratio:8.2f}")

@@ -32,7 +32,8 @@ def test_both_rates_of_a_recipe(config):
     result = compare_pipeline(config, seconds=0.1, rounds=1)
     assert result.pipeline > 0
     assert result.training > 0
+    assert result.cpu_seconds > 0
 
 
 def test_ratio():
-    assert PipelineComparison(pipeline=30.0, training=8.0).ratio == 3.75
+    assert PipelineComparison(pipeline=30.0, training=8.0, cpu_seconds=0.1).ratio == 3.75
