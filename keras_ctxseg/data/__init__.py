@@ -13,6 +13,10 @@ import importlib
 
 _HOMES = {
     "AugmentationConfig": "augmentation_config",
+    "ClassMixConfig": "augmentation_config",
+    "CopyPasteConfig": "augmentation_config",
+    "MosaicConfig": "augmentation_config",
+    "RandAugmentConfig": "augmentation_config",
     "SegmentationDataset": "dataset",
     "TrainPipeline": "pipeline",
     "check": "checks",
@@ -27,6 +31,10 @@ _MODULES = ("palettes",)
 
 __all__ = [
     "AugmentationConfig",
+    "ClassMixConfig",
+    "CopyPasteConfig",
+    "MosaicConfig",
+    "RandAugmentConfig",
     "SegmentationDataset",
     "TrainPipeline",
     "check",
