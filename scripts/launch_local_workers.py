@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+TRAIN = (sys.executable, "-m", "keras_ctxseg.cli", "train")
 GRACE_SECONDS = 60.0  # To save and exit, once asked to.
 
 
@@ -39,8 +40,8 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def start(count: int, arguments: Sequence[str], gpus_per_worker: int = 0) -> list[subprocess.Popen]:
-    """Starts the workers; their standard output and errors are one pipe each."""
+def start(count: int, command: Sequence[str], gpus_per_worker: int = 0) -> list[subprocess.Popen]:
+    """Starts the workers; what each says, errors included, is one pipe."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
     gpus = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
     workers = []
@@ -51,12 +52,9 @@ def start(count: int, arguments: Sequence[str], gpus_per_worker: int = 0) -> lis
         if gpus_per_worker:
             own = gpus[index * gpus_per_worker : (index + 1) * gpus_per_worker]
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(own)
-        command = [sys.executable, "-m", "keras_ctxseg.cli", "train", *arguments]
-        if not any(argument.startswith("training.strategy=") for argument in arguments):
-            command.append("training.strategy=multi_worker")
         workers.append(
             subprocess.Popen(
-                command,
+                list(command),
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -110,7 +108,16 @@ def stop(workers: Sequence[subprocess.Popen]) -> None:
             worker.kill()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, command: Sequence[str] = TRAIN) -> int:
+    """Trains with several workers.
+
+    Args:
+        argv: the words of the command line.
+        command: what each worker runs, before the words that are passed on.
+
+    Returns:
+        The exit code.
+    """
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").split("\n")[0],
         usage="%(prog)s [options] N CONFIG [key=value ...]",
@@ -120,7 +127,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, arguments = parser.parse_known_args(argv)
     if own.workers < 1 or not arguments:
         parser.error("expected a number of workers and the arguments of `ctxseg train`")
-    workers = start(own.workers, arguments, own.gpus_per_worker)
+    if not any(word.startswith("training.strategy=") for word in arguments):
+        arguments.append("training.strategy=multi_worker")
+    workers = start(own.workers, [*command, *arguments], own.gpus_per_worker)
     threads = [
         threading.Thread(target=_print_lines, args=(index, worker), daemon=True)
         for index, worker in enumerate(workers)

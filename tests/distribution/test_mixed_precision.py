@@ -1,0 +1,73 @@
+"""Every family trains in half precision as it does in float32."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_ctxseg as ctx
+from keras_ctxseg.training.assembly import dtype_policy
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="fixes losses of one kind"),
+]
+STEPS, CLASSES, IGNORE = 20, 4, 255
+# A network of each family, with options that keep it small.
+SMALL = {"output_stride": 32, "width": 0.35}
+FAMILIES = {
+    "fcn_mobilenet_v2": SMALL,
+    "deeplabv3_mobilenet_v2": SMALL,
+    "deeplabv3plus_mobilenet_v2": SMALL,
+    "encnet_mobilenet_v2": SMALL,
+    "ksac_mobilenet_v2": SMALL,
+    "spacemeshlab_mobilenet_v2": SMALL,
+    "rsp_mobilenet_v2": SMALL,
+    "spinenet_seg_s49s": {},
+}
+# Of float16: beneath where the gradients of these tiny images overflow, so that no step is skipped.
+SCALE = 16.0
+
+
+def squares(size):
+    """Two images of 3 x 3 squares in four greys, their classes, and a strip of ignored labels."""
+    labels = (np.arange(9).reshape(3, 3) % CLASSES).repeat(size // 3, 0).repeat(size // 3, 1)
+    labels = np.stack([labels, labels[:, ::-1]]).astype("int32")
+    noise = np.random.default_rng(0).uniform(0, 60, (2, size, size, 3))
+    images = (labels[..., None] * 60 + noise).astype("float32")
+    labels[:, :4] = IGNORE
+    return images, labels
+
+
+def losses(name, policy):
+    images, labels = squares(48 if "spinenet" in name else 33)
+    keras.utils.set_random_seed(0)
+    with dtype_policy(policy):
+        model = ctx.models.build(name, CLASSES, **FAMILIES[name])
+    optimizer = ctx.training.SGD(0.005, weight_decay=1e-4)
+    if policy == "mixed_float16":
+        optimizer = ctx.training.LossScaleOptimizer(optimizer, initial_scale=SCALE)
+    model.compile(**ctx.training.default_compile(model, IGNORE, optimizer=optimizer))
+    values = [model.train_on_batch(images, labels, return_dict=True)["loss"] for _ in range(STEPS)]
+    assert int(model.optimizer.iterations) == STEPS, "steps were skipped"
+    assert all(np.all(np.isfinite(weight)) for weight in model.get_weights())
+    return np.array(values, "float64")
+
+
+def test_all_families_are_here():
+    families = {
+        name.removesuffix("_mobilenet_v2") for name in ctx.models.list_models("*mobilenet*")
+    }
+    here = {name.removesuffix("_mobilenet_v2") for name in FAMILIES}
+    assert families <= here
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_half_precision_follows_float32(name):
+    """The mean loss of 20 steps within 5 %, of the first step within 5 % too."""
+    expected = losses(name, "float32")
+    assert expected[-3:].mean() < expected[:3].mean(), "float32 learns nothing to follow"
+    for policy in ("mixed_float16", "mixed_bfloat16"):
+        values = losses(name, policy)
+        assert np.all(np.isfinite(values)), policy
+        np.testing.assert_allclose(values.mean(), expected.mean(), rtol=0.05, err_msg=policy)
+        np.testing.assert_allclose(values[0], expected[0], rtol=0.05, err_msg=policy)
