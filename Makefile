@@ -14,7 +14,7 @@ families: $(INSTALLED)  ## Train every family with three seeds; about two hours 
 	$(BIN)/python scripts/compare_families.py
 
 test: $(INSTALLED)  ## Run all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(INSTALLED)  ## Lint, formatting and types
 	$(BIN)/ruff check .
