@@ -18,6 +18,7 @@ from keras_ctxseg.data.augmentations.paste import of_half_the_classes, paste
 from keras_ctxseg.data.augmentations.rand_augment import RandAugment
 from keras_ctxseg.data.augmentations.seeds import Draw, Seed, derived, index_below, uniform
 from keras_ctxseg.data.augmentations.window import Window, plan_window
+from keras_ctxseg.data.resampling import resize_label
 
 
 def augment(
@@ -150,8 +151,7 @@ def _mirror_and_resize(image, label, size, mirrored):
         lambda: (tf.reverse(image, [1]), tf.reverse(label, [1])),
         lambda: (image, label),
     )
-    image = tf.image.resize(image, size, "bilinear")
-    return image, tf.image.resize(label[..., None], size, "nearest")[..., 0]
+    return tf.image.resize(image, size, "bilinear"), resize_label(label, size)
 
 
 def _change_colors(image, seed, config):
