@@ -98,9 +98,8 @@ def recipe():
     dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
     five = images_and_labels(5, 1)
     validation = tf.data.Dataset.from_tensor_slices(five).batch(4)
-    history = model.fit(
-        dataset, epochs=1, verbose=0, shuffle=False, validation_data=validation
-    ).history
+    fit = {"epochs": 1, "verbose": 0, "shuffle": False, "validation_data": validation}
+    history = model.fit(dataset, **fit).history
     scores = model.evaluate(*five, batch_size=4, verbose=0, return_dict=True)
     predicted = model.predict(five[0], batch_size=4, verbose=0)["logits"]
     alone = model.predict_on_batch(five[0][:3])["logits"]
@@ -134,8 +133,11 @@ def executions(steps_per_execution):
         optimizer = ctx.training.AdamW(1e-3, weight_decay=0.1, global_clipnorm=1.0)
         compiled(model, optimizer, steps_per_execution)
     images, labels = images_and_labels(24, 2)
+    five = images_and_labels(5, 1)
+    validation = tf.data.Dataset.from_tensor_slices(five).batch(4)
     fit = {"batch_size": 4, "epochs": 2, "verbose": 0, "shuffle": False}
-    history = model.fit(images, labels, **fit).history
+    history = model.fit(images, labels, **fit, validation_data=validation).history
+    validated = model.predict(five[0], batch_size=4, verbose=0)["logits"]
     scores = model.evaluate(images, labels, batch_size=5, verbose=0, return_dict=True)
     predicted = model.predict(images[:21], batch_size=5, verbose=0)["logits"]
     last = {name: values[-1] for name, values in history.items()}
@@ -143,6 +145,8 @@ def executions(steps_per_execution):
         scenario,
         model,
         predicted=predicted,
+        validated=validated,
+        labels=five[1],
         **logs_of("history", last),
         **logs_of("scores", scores),
     )

@@ -77,30 +77,42 @@ def test_metrics_agree_exactly(results, several, scenario):
             np.testing.assert_array_equal(results[several][name], value, err_msg=name)
             found += 1
         elif name.endswith("loss"):
-            np.testing.assert_allclose(results[several][name], value, rtol=1e-6, err_msg=name)
+            np.testing.assert_allclose(results[several][name], value, rtol=1e-5, err_msg=name)
     assert found >= 4
+
+
+def counted(logits, labels):
+    """Confusion matrix, mean IoU and pixel accuracy by NumPy."""
+    valid = labels != 255
+    confusion = np.zeros((logits.shape[-1],) * 2, np.int64)
+    np.add.at(confusion, (labels[valid], logits.argmax(-1)[valid]), 1)
+    hits = np.diagonal(confusion)
+    mean_iou = (hits / (confusion.sum(0) + confusion.sum(1) - hits)).mean()
+    return confusion, mean_iou, hits.sum() / valid.sum()
 
 
 @pytest.mark.parametrize("name", ["single", *SEVERAL])
 def test_five_images_are_counted_once(results, name):
-    """Batches of 4 and 1 on two replicas, in validation, `evaluate`, `predict` and `Evaluator`."""
+    """Batches of 4 and 1 on two replicas, in `evaluate`, `predict` and `Evaluator`."""
     kept = results[name]
     predicted, labels = kept["recipe/predicted"], kept["recipe/labels"]
     assert predicted.shape[0] == labels.shape[0] == 5
     np.testing.assert_allclose(kept["recipe/alone"], predicted[:3], atol=1e-5)
-    valid = labels != 255
-    classes = predicted.shape[-1]
-    ids = predicted.argmax(-1)
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels[valid], ids[valid]), 1)
-    hits = np.diagonal(confusion)
-    mean_iou = (hits / (confusion.sum(0) + confusion.sum(1) - hits)).mean()
+    confusion, mean_iou, accuracy = counted(predicted, labels)
     np.testing.assert_array_equal(kept["recipe/confusion"], confusion)
-    for scores in ("scores", "history_val"):
-        np.testing.assert_allclose(kept[f"recipe/{scores}_logits_mean_iou"], mean_iou, rtol=1e-6)
-        np.testing.assert_allclose(
-            kept[f"recipe/{scores}_logits_pixel_accuracy"], hits.sum() / valid.sum(), rtol=1e-6
-        )
+    np.testing.assert_allclose(kept["recipe/scores_logits_mean_iou"], mean_iou, rtol=1e-6)
+    np.testing.assert_allclose(kept["recipe/scores_logits_pixel_accuracy"], accuracy, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["single", *SEVERAL])
+@pytest.mark.parametrize("scenario", ["executions1", "executions4"])
+def test_validation_counts_five_images_once(results, name, scenario):
+    """In fit's own validation; without averaged weights, which `fit` takes over after it."""
+    kept = results[name]
+    _, mean_iou, accuracy = counted(kept[f"{scenario}/validated"], kept[f"{scenario}/labels"])
+    scores = f"{scenario}/history_val_logits"
+    np.testing.assert_allclose(kept[f"{scores}_mean_iou"], mean_iou, rtol=1e-6)
+    np.testing.assert_allclose(kept[f"{scores}_pixel_accuracy"], accuracy, rtol=1e-6)
 
 
 @pytest.mark.parametrize("several", SEVERAL)
@@ -108,9 +120,8 @@ def test_predictions_agree(results, several):
     for scenario, count in (("recipe", 5), ("executions1", 21), ("executions4", 21)):
         expected = results["single"][f"{scenario}/predicted"]
         assert len(expected) == count
-        np.testing.assert_allclose(
-            results[several][f"{scenario}/predicted"], expected, atol=TOLERANCE
-        )
+        # Logits of about 1, through three layers of weights that agree to 1e-5.
+        np.testing.assert_allclose(results[several][f"{scenario}/predicted"], expected, atol=5e-5)
 
 
 @pytest.mark.parametrize("several", SEVERAL)
