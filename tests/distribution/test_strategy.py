@@ -1,6 +1,7 @@
 """Clusters from the environment of a launcher, strategies by name, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import keras_ctxseg as ctx
 from keras_ctxseg.data.batch_part import BatchPart
 from keras_ctxseg.training import create_strategy
 from keras_ctxseg.training.cluster import Cluster, expand_nodes, find_cluster
+from keras_ctxseg.training.compilation import build_optimizer
 from keras_ctxseg.training.config import ConfigError, TrainingConfig
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute")
@@ -182,6 +184,14 @@ def test_mirrored_sums_by_the_chosen_operation(bare, communication):
 def test_recipes_that_cannot_work(settings, message):
     with pytest.raises(ConfigError, match=message):
         TrainingConfig(**settings)
+
+
+def test_a_recipe_names_groups_of_layers():
+    training = TrainingConfig(head_lr_multiplier=10.0, lr_multipliers={"context": 5, "": 2.0})
+    optimizer = build_optimizer(training, total_steps=10)
+    assert optimizer.lr_multipliers == {"": 2.0, "backbone": 1.0, "context": 5}
+    half = build_optimizer(replace(training, precision="mixed_float16"), total_steps=10)
+    assert half.steps_on_global_gradients and not half.inner_optimizer.steps_on_global_gradients
 
 
 @pytest.fixture
