@@ -35,7 +35,7 @@ FAMILIES = (
     "spinenet_seg_s49s",
 )
 # SpineNet is a backbone of its own: a ResNet-18 with the plain head stands in for its baseline.
-BASELINES = {"spinenet_seg_s49s": "fcn_resnet18"}
+BASELINES = {"spinenet_seg_s49s": "fcn_resnet18", "fcn_resnet18": "fcn_resnet18"}
 
 
 @dataclass(frozen=True)
