@@ -68,8 +68,9 @@ def make_function(model: keras.Model, step: Callable) -> Callable:
     def several_steps(iterator, count):
         # The first stands outside the loop, which has to know what it carries.
         outputs = one_step(next(iterator))
-        for _ in tf.range(1, count):
-            outputs = one_step(next(iterator))
+        if model.steps_per_execution > 1:  # Or the graph would hold a second step for nothing.
+            for _ in tf.range(1, count):
+                outputs = one_step(next(iterator))
         return outputs
 
     if not model.run_eagerly:
@@ -96,11 +97,8 @@ def make_predict_function(model: keras.Model) -> Callable:
     strategy = model.distribute_strategy
 
     def step(data):
-        batch, counted = data if isinstance(data, PaddedBatch) else (data, None)
-        outputs = model.predict_step(batch)
-        if counted is None:
-            counted = tf.ones(tf.shape(tree.flatten(outputs)[0])[:1])
-        return outputs, counted
+        batch, counted = _with_count(data)
+        return model.predict_step(batch), counted
 
     @tf.autograph.experimental.do_not_convert
     def one_batch(batch):
@@ -122,13 +120,14 @@ def make_predict_function(model: keras.Model) -> Callable:
     return function
 
 
-def test_step(model: keras.Model, data: PaddedBatch) -> dict[str, Any]:
+def test_step(model: keras.Model, data: Any) -> dict[str, Any]:
     """Keras' `test_step`, where the running loss counts images of the data set only."""
-    x, y, sample_weight = unpack_x_y_sample_weight(data.batch)
+    batch, counted = _with_count(data)
+    x, y, sample_weight = unpack_x_y_sample_weight(batch)
     y_pred = model(x, training=False)
     loss = model.compute_loss(x, y, y_pred, sample_weight, training=False)
     replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-    model._loss_tracker.update_state(loss * replicas, sample_weight=tf.reduce_sum(data.counted))
+    model._loss_tracker.update_state(loss * replicas, sample_weight=tf.reduce_sum(counted))
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
@@ -166,10 +165,8 @@ def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
 def predict_on_batch(model: keras.Model, x: Any) -> Any:
     """Keras' `predict_on_batch` for a global batch of any size."""
     model._steps_left["predict"] = None
-    predict = (
-        make_predict_function(model) if model.predict_function is None else model.predict_function
-    )
-    outputs = predict([place_for_evaluation(model, (x,), labelled=False)])
+    model.make_predict_function()
+    outputs = model.predict_function([place_for_evaluation(model, (x,), labelled=False)])
     return tree.map_structure(lambda output: output.numpy(), outputs)
 
 
@@ -227,7 +224,16 @@ def _first_local(strategy, values):
     )
 
 
-def _piece(leaf: tf.Tensor, number: int, of: int) -> tf.Tensor:
+def _with_count(data: Any) -> PaddedBatch:
+    """A batch of our streams, or of a distributed data set that was not filled up."""
+    if isinstance(data, PaddedBatch):
+        return data
+    return PaddedBatch(data, tf.ones(tf.shape(tree.flatten(data)[0])[:1]))
+
+
+def _piece(leaf: tf.Tensor | None, number: int, of: int) -> tf.Tensor | None:
+    if leaf is None:  # No sample weights.
+        return None
     size = tf.shape(leaf)[0] // of
     return tf.identity(leaf[number * size : (number + 1) * size])
 
