@@ -66,6 +66,6 @@ def _ceil_of_product(fraction: float, count):
 def _over_replicas(counts):
     if keras.backend.backend() != "tensorflow":
         return counts
-    from keras_ctxseg._collectives import all_reduce_sum
+    from keras_ctxseg._replicas.collectives import all_reduce_sum
 
     return all_reduce_sum([counts])[0]

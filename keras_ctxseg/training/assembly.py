@@ -83,7 +83,7 @@ def batches(model: keras.Model, pipeline: TrainPipeline, start_step: int) -> Any
     """
     if not getattr(model, "is_replicated", False):
         return pipeline.build(start_step)
-    from keras_ctxseg.models.global_batches import ReplicaStream
+    from keras_ctxseg._replicas.batches import ReplicaStream
 
     def local_part(context):
         count = context.num_replicas_in_sync // context.num_input_pipelines

@@ -11,7 +11,7 @@ import time
 import keras
 import numpy as np
 
-from keras_ctxseg.models.replica_statistics import agree_on_statistics
+from keras_ctxseg._replicas.statistics import agree_on_statistics
 from keras_ctxseg.training.checkpoint import TrainingState
 from keras_ctxseg.training.checkpoint_history import CheckpointHistory
 from keras_ctxseg.training.divergence import DivergenceGuard

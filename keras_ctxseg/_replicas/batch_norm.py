@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_ctxseg._collectives import all_reduce_sum
+from keras_ctxseg._replicas.collectives import all_reduce_sum
 
 
 def synchronized_batch_norm(

@@ -16,14 +16,14 @@ import tensorflow as tf
 from keras import tree
 from keras.utils import unpack_x_y_sample_weight
 
-from keras_ctxseg.models.global_batches import (
+from keras_ctxseg._replicas.arguments import ignore_label_of
+from keras_ctxseg._replicas.batches import (
     PaddedBatch,
     check_divisible,
     round_up,
     split_padded,
     split_training,
 )
-from keras_ctxseg.models.replica_arguments import ignore_label_of
 
 
 def is_replicated(strategy) -> bool:

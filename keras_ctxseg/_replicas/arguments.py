@@ -14,8 +14,8 @@ from keras.src.trainers.data_adapters import array_slicing, get_data_adapter
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.utils import unpack_x_y_sample_weight
 
-from keras_ctxseg.models.global_batches import ReplicaStream, evaluation_stream, training_stream
-from keras_ctxseg.models.replica_statistics import agree_on_statistics
+from keras_ctxseg._replicas.batches import ReplicaStream, evaluation_stream, training_stream
+from keras_ctxseg._replicas.statistics import agree_on_statistics
 
 
 def named(method: Callable, args: tuple, kwargs: dict) -> dict[str, Any]:
