@@ -32,8 +32,9 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
     centred there and sees what of it lies inside; with nothing inside the context is 0.
 
     The scale² pixels of a cell share a window, so keys and values are gathered once at the coarse
-    resolution: memory `window²·filters` per cell, not per pixel. Slices, pads and matrix products
-    only, tensors of at most five axes. The softmax is computed in float32 at least.
+    resolution, and head by head: `window²·filters / heads` numbers per cell at a time, not per
+    pixel. Slices, pads and matrix products only, tensors of at most five axes. The softmax is
+    computed in float32 at least.
 
     Args:
         filters: Channels of queries, keys, values and of the output; a multiple of `heads`.
@@ -98,42 +99,45 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
         )
 
     def call(self, low, coarse):
-        # Axes: head and image (one axis), cell (row by row), pixel of the cell or cell of the
-        # window, channel of the head.
-        pixels, cells, depth = self.scale**2, self.window**2, self.filters // self.heads
         size = tuple(ops.shape(low))[1:3]
         grid = tuple(-(-length // self.scale) for length in size)
-        positions = grid[0] * grid[1]
+        inside = _gather_windows(ops.ones_like(coarse[:1, :, :, :1]), grid, self.window)
+        inside = ops.reshape(inside, (1, grid[0] * grid[1], 1, self.window**2))
+        precise = keras.backend.result_type(self.compute_dtype, "float32")
+        outside = (1 - ops.cast(inside, precise)) * _OUTSIDE
 
-        queries = self._split_heads(_group_pixels(self.query(low), grid, self.scale))
-        queries = queries / math.sqrt(depth)
+        queries = _group_pixels(self.query(low), grid, self.scale)
+        queries = queries / math.sqrt(self.filters // self.heads)
+        projections = (queries, self.key(coarse), self.value(coarse))
+        # Head by head, so that the windows of one head at a time are in memory.
+        heads = zip(*(ops.split(x, self.heads, axis=-1) for x in projections), strict=True)
+        contexts = [
+            self._relate(query, key, value, self.embedding[index], outside, grid)
+            for index, (query, key, value) in enumerate(heads)
+        ]
+        context = ops.concatenate(contexts, axis=-1)
+        return _ungroup_pixels(context, size, self.scale, self.filters)
+
+    def _relate(self, query, key, value, embedding, outside, grid):
+        """The context of one head, `(pixels of all cells, depth)`, grouped by cell as `query` is.
+
+        Inside, the axes are: image, cell (row by row), pixel of the cell or cell of the window,
+        channel of the head.
+        """
+        positions, pixels, cells = grid[0] * grid[1], self.scale**2, self.window**2
+        depth = query.shape[-1]
         keys, values = (
-            ops.reshape(self._windows(project(coarse), grid), (-1, positions, cells, depth))
-            for project in (self.key, self.value)
+            ops.reshape(_gather_windows(x, grid, self.window), (-1, positions, cells, depth))
+            for x in (key, value)
         )
         content = ops.einsum(
-            "abcd,abed->abce", ops.reshape(queries, (-1, positions, pixels, depth)), keys
+            "abcd,abed->abce", ops.reshape(query, (-1, positions, pixels, depth)), keys
         )
         # q · (k + e) as q · k + q · e: windows of keys are far larger than the logits.
-        place = ops.reshape(ops.matmul(queries, self.embedding), (-1, positions, pixels, cells))
-        inside = _gather_windows(ops.ones_like(coarse[:1, :, :, :1]), grid, self.window)
-        outside = 1 - ops.reshape(inside, (1, positions, 1, cells))
-        precise = keras.backend.result_type(self.compute_dtype, "float32")
-        logits = ops.cast(content, precise) + ops.cast(place, precise)
-        logits = logits + ops.cast(outside, precise) * _OUTSIDE
-        weights = ops.cast(ops.softmax(logits, axis=-1), self.compute_dtype)
-        context = ops.reshape(ops.matmul(weights, values), (self.heads, -1, depth))
-        return _ungroup_pixels(ops.transpose(context, (1, 0, 2)), size, self.scale, self.filters)
-
-    def _split_heads(self, x):
-        """`(..., filters)` to `(heads, all others, filters / heads)`."""
-        x = ops.reshape(x, (-1, self.heads, self.filters // self.heads))
-        return ops.transpose(x, (1, 0, 2))
-
-    def _windows(self, x, grid):
-        height, width = tuple(ops.shape(x))[1:3]
-        by_head = ops.reshape(self._split_heads(x), (-1, height, width, self.filters // self.heads))
-        return _gather_windows(by_head, grid, self.window)
+        place = ops.reshape(ops.matmul(query, embedding), (-1, positions, pixels, cells))
+        logits = ops.cast(content, outside.dtype) + ops.cast(place, outside.dtype) + outside
+        weights = ops.cast(ops.softmax(logits, axis=-1), value.dtype)
+        return ops.reshape(ops.matmul(weights, values), (-1, depth))
 
     def compute_output_shape(self, low_shape, coarse_shape):
         return (*low_shape[:3], self.filters)

@@ -124,16 +124,18 @@ def _graph(layer, low_shape, coarse_shape, dtype="float32"):
 
 
 def test_windows_are_slices_at_the_coarse_resolution():
-    filters, window, cells = 64, 5, 7 * 5
-    graph = _graph(RelationalSemanticsExtractor(filters, window), (1, 13, 9, 8), (1, 7, 5, 8))
+    filters, window, heads, cells = 64, 5, 4, 7 * 5
+    layer = RelationalSemanticsExtractor(filters, window, heads)
+    graph = _graph(layer, (1, 13, 9, 8), (1, 7, 5, 8))
     operations = graph.get_operations()
     assert not {"Gather", "GatherV2", "GatherNd", "ExtractImagePatches", "Where", "Einsum"} & {
         operation.type for operation in operations
     }
     tensors = [tensor for operation in operations for tensor in operation.outputs]
     assert max(tensor.shape.rank for tensor in tensors) <= 5
-    # One window a cell; one a pixel would be four times as much.
-    assert max(tensor.shape.num_elements() for tensor in tensors) == window**2 * filters * cells
+    # One window a cell, of one head; one a pixel would be four times as much.
+    largest = max(tensor.shape.num_elements() for tensor in tensors)
+    assert largest == window**2 * filters // heads * cells
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -141,7 +143,7 @@ def test_softmax_is_float32_under_mixed_precision(rng, policy):
     layer = RelationalSemanticsExtractor(8, heads=2, dtype=policy)
     graph = _graph(layer, (1, 13, 9, 8), (1, 7, 5, 8))
     softmax = [operation for operation in graph.get_operations() if operation.type == "Softmax"]
-    assert [operation.inputs[0].dtype for operation in softmax] == [tf.float32]
+    assert {operation.inputs[0].dtype for operation in softmax} == {tf.float32}
 
     layer, low, coarse = _layer_and_maps(rng, (13, 9), (7, 5), 2, dtype=policy)
     # Logits of order one, so that rounding of inputs and products is what is left: three or four
