@@ -15,7 +15,7 @@ from keras_ctxseg.models.deeplab import deeplabv3, deeplabv3plus, ksac
 from keras_ctxseg.models.encnet import encnet
 from keras_ctxseg.models.encnet_cifar import encnet_cifar
 from keras_ctxseg.models.fcn import fcn
-from keras_ctxseg.models.rsp import rsp
+from keras_ctxseg.models.rsp import rsp, rsp_panoptic
 from keras_ctxseg.models.segmentation_model import SegmentationModel, check_image_size
 from keras_ctxseg.models.spacemeshlab import spacemeshlab
 from keras_ctxseg.models.spinenet_seg import SPINENETS, spinenet_seg
@@ -61,6 +61,7 @@ FAMILIES = {
     "encnet": Family(encnet, output_stride=8, backbone_options={"stem": "v1c"}),
     "ksac": Family(ksac, output_stride=16),
     "rsp": Family(rsp, output_stride=32),
+    "rsp_panoptic": Family(rsp_panoptic, output_stride=32),
     "spacemeshlab": Family(spacemeshlab, output_stride=8),
     "spinenet_seg": Family(
         spinenet_seg,

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_ctxseg._panoptic_labels import INSTANCE_OUTPUTS, class_ids, is_panoptic
 from keras_ctxseg.models.replicated import ReplicatedTraining
 
 MINIMUM_SIZE = 33
@@ -23,7 +24,8 @@ class SegmentationModel(ReplicatedTraining, keras.Model):
 
     In `fit` and `evaluate` a data set yields `(images, labels)` or `(images, labels, weights)`;
     every output that has a loss or a metric gets the same labels, `(batch, height, width)` class
-    ids.
+    ids. Where the model puts out centres of things, labels may be panoptic label maps, class +
+    1024 · instance; those outputs get them whole, the others the classes.
 
     Call arguments:
         images: `(batch, height, width, 3)`, float, RGB in 0...255, at least 33 pixels on each side.
@@ -45,7 +47,7 @@ class SegmentationModel(ReplicatedTraining, keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return super().compute_loss(
             x,
-            _for_each_output(y, y_pred),
+            _labels_for_each_output(y, y_pred),
             y_pred,
             _for_each_output(sample_weight, y_pred),
             training,
@@ -53,8 +55,18 @@ class SegmentationModel(ReplicatedTraining, keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(
-            x, _for_each_output(y, y_pred), y_pred, _for_each_output(sample_weight, y_pred)
+            x, _labels_for_each_output(y, y_pred), y_pred, _for_each_output(sample_weight, y_pred)
         )
+
+
+def _labels_for_each_output(labels, y_pred):
+    labels = _for_each_output(labels, y_pred)
+    if labels is None or not is_panoptic(y_pred):
+        return labels
+    return {
+        name: value if name in INSTANCE_OUTPUTS else class_ids(keras.ops.cast(value, "int32"))
+        for name, value in labels.items()
+    }
 
 
 def _for_each_output(value, y_pred):

@@ -4,7 +4,12 @@ from typing import Any
 
 import keras
 
-from keras_ctxseg.losses import ClassPresenceLoss, SegmentationCrossentropy
+from keras_ctxseg.losses import (
+    CenterHeatmapLoss,
+    CenterOffsetLoss,
+    ClassPresenceLoss,
+    SegmentationCrossentropy,
+)
 from keras_ctxseg.metrics import MeanIoU, PixelAccuracy
 from keras_ctxseg.training.config import TrainingConfig
 from keras_ctxseg.training.optimizers import SGD, AdamW, LossScaleOptimizer
@@ -15,6 +20,8 @@ LOSS_WEIGHTS = {
     "aux_logits": 0.4,
     "presence_logits": 0.2,
     "aux_presence_logits": 0.2,
+    "center_heatmap": 200.0,
+    "center_offsets": 0.01,
 }
 
 
@@ -27,6 +34,7 @@ def default_compile(
     optimizer: keras.optimizers.Optimizer | None = None,
     pixel_loss: keras.losses.Loss | None = None,
     loss_weights: dict[str, float] | None = None,
+    center_sigma: float = 8.0,
     jit_compile: bool = False,
     steps_per_execution: int = 1,
 ) -> dict[str, Any]:
@@ -40,7 +48,9 @@ def default_compile(
         optimizer: replaces the default, SGD with momentum 0.9 and weight decay 1e-4.
         pixel_loss: replaces the default cross-entropy on `logits` and `aux_logits`.
         loss_weights: factors by output, 1.0, 0.4 and 0.2 for main, auxiliary and presence (from
-            the last stage and from an auxiliary one).
+            the last stage and from an auxiliary one), 200 and 0.01 for centres and offsets of
+            things.
+        center_sigma: of the Gaussians that stand for centres of things, in pixels.
         jit_compile: XLA; on CPU it is several times slower than the plain graph.
         steps_per_execution: steps per call into the graph.
 
@@ -66,6 +76,8 @@ def default_compile(
         "aux_logits": pixel_loss,
         "presence_logits": presence_loss,
         "aux_presence_logits": presence_loss,
+        "center_heatmap": CenterHeatmapLoss(ignore_label=ignore_label, sigma=center_sigma),
+        "center_offsets": CenterOffsetLoss(ignore_label=ignore_label),
     }
     weights = {**LOSS_WEIGHTS, **(loss_weights or {})}
     return {
@@ -134,7 +146,10 @@ def compile_arguments(
             "aux_logits": training.auxiliary_weight,
             "presence_logits": training.presence_weight,
             "aux_presence_logits": training.presence_weight,
+            "center_heatmap": training.center_weight,
+            "center_offsets": training.offset_weight,
         },
+        center_sigma=training.center_sigma,
         jit_compile=training.jit_compile,
         steps_per_execution=training.steps_per_execution,
     )

@@ -93,6 +93,9 @@ class TrainingConfig:
         label_smoothing, class_weights, top_k_fraction: of the cross-entropy.
         auxiliary_weight, presence_weight: factors of the losses beside the main one, where a model
             has them.
+        center_weight, offset_weight: factors of the losses on centres of things and on offsets to
+            them, in panoptic models.
+        center_sigma: of the Gaussians that stand for centres, in pixels of the crop.
         seed: of weights, order and augmentation.
         validate_every: epochs between two validations; the last epoch always validates.
         overlay_images: validation images drawn in TensorBoard.
@@ -131,6 +134,9 @@ class TrainingConfig:
     top_k_fraction: float = 1.0
     auxiliary_weight: float = 0.4
     presence_weight: float = 0.2
+    center_weight: float = 200.0
+    offset_weight: float = 0.01
+    center_sigma: float = 8.0
     seed: int = 0
     validate_every: int = 1
     overlay_images: int = 4
@@ -151,11 +157,12 @@ class TrainingConfig:
                      "accumulate_steps"):  # fmt: skip
             value = getattr(self, name)
             _require(value is None or value >= 1, f"training.{name}", "at least 1", value)
-        for name in ("learning_rate", "poly_power", "clip_norm", "save_every_minutes"):
+        for name in ("learning_rate", "poly_power", "clip_norm", "save_every_minutes",
+                     "center_sigma"):  # fmt: skip
             value = getattr(self, name)
             _require(value is None or value > 0, f"training.{name}", "a number above 0", value)
         for name in ("weight_decay", "head_lr_multiplier", "auxiliary_weight", "presence_weight",
-                     "warmup_steps", "overlay_images"):  # fmt: skip
+                     "center_weight", "offset_weight", "warmup_steps", "overlay_images"):  # fmt: skip
             value = getattr(self, name)
             _require(value >= 0, f"training.{name}", "at least 0", value)
         for name in ("momentum", "ema_momentum", "label_smoothing"):
