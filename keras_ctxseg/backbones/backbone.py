@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import keras
 
+from keras_ctxseg._naming import nearest
 from keras_ctxseg.layers import NormalizeImages
+from keras_ctxseg.layers.normalize_images import NORMALIZATIONS
 
 OUTPUT_STRIDES = (8, 16, 32)
 
@@ -82,12 +84,33 @@ class Backbone:
         features: One `FeatureInfo` a level, from fine to coarse.
         stages: `{level: function}` for levels 2 to 5, in order; a function takes and gives one
             tensor.
+        mean, std: Of the normalisation, three numbers each on the 0...255 scale.
+        padding: Of strided convolutions, `"symmetric"` or `"same"`; see `ConvNormAct`.
     """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
-    def __init__(self, output_stride: int, channels: dict[int, int]):
+    def __init__(
+        self,
+        output_stride: int,
+        channels: dict[int, int],
+        normalization: str | None = None,
+        padding: str = "symmetric",
+    ):
+        if normalization is not None:
+            if normalization not in NORMALIZATIONS:
+                raise ValueError(
+                    f"`normalization` must be one of {list(NORMALIZATIONS)}. "
+                    f"Received: normalization={normalization!r}."
+                    + nearest(normalization, NORMALIZATIONS)
+                )
+            self.mean, self.std = NORMALIZATIONS[normalization]
+        if padding not in ("symmetric", "same"):
+            raise ValueError(
+                f"`padding` must be 'symmetric' or 'same'. Received: padding={padding!r}"
+            )
+        self.padding = padding
         self.output_stride = output_stride
         self.plans = plan_stages(output_stride)
         self.features = tuple(

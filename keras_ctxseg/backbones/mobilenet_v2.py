@@ -32,12 +32,20 @@ class MobileNetV2(Backbone):
         context_free_from: Level from which the 3×3 kernels collapse to the target pixel (atrous
             rate 0), or `None`. As many parameters, no further receptive field: the control for what
             context brings. From level 2 on, features see 7×7 pixels. (Ours.)
+        padding: Of strided convolutions, `"symmetric"` (PyTorch's) or `"same"` (TensorFlow's, as
+            keras.applications has it).
+        normalization: What the images are brought to: `"centred"`, `"imagenet"` or `"caffe"`.
     """
 
     mean, std = CENTRED_MEAN, CENTRED_STD
 
     def __init__(
-        self, output_stride: int = 32, width: float = 1.0, context_free_from: int | None = None
+        self,
+        output_stride: int = 32,
+        width: float = 1.0,
+        context_free_from: int | None = None,
+        padding: str = "symmetric",
+        normalization: str = "centred",
     ):
         if width <= 0:
             raise ValueError(f"`width` must be positive. Received: width={width}")
@@ -46,11 +54,18 @@ class MobileNetV2(Backbone):
         super().__init__(
             output_stride,
             {level: _scale(groups[-1][1], width) for level, groups in _GROUPS.items()},
+            normalization,
+            padding,
         )
 
     def stem(self, x):
         x = ConvNormAct(
-            _scale(32, self.width), 3, strides=2, activation="relu6", name="backbone_stem_conv"
+            _scale(32, self.width),
+            3,
+            strides=2,
+            padding=self.padding,
+            activation="relu6",
+            name="backbone_stem_conv",
         )(x)
         return self._stage(x, 1, StagePlan(1, 1, 1))
 
@@ -77,7 +92,11 @@ class MobileNetV2(Backbone):
         if expansion > 1:
             y = ConvNormAct(channels * expansion, activation="relu6", name=f"{name}_expand")(y)
         y = DepthwiseConvNormAct(
-            strides=strides, dilation=dilation, activation="relu6", name=f"{name}_depthwise"
+            strides=strides,
+            dilation=dilation,
+            padding=self.padding,
+            activation="relu6",
+            name=f"{name}_depthwise",
         )(y)
         y = ConvNormAct(filters, activation=None, name=f"{name}_project")(y)
         if strides == 1 and channels == filters:

@@ -18,7 +18,7 @@ _EXPANSION = {"basic": 1, "bottleneck": 4}
 
 
 class ResNet(Backbone):
-    """ResNet-18, 34, 50, 101 or 152, with the stride on the 3×3 convolution.
+    """ResNet-18, 34, 50, 101 or 152.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
@@ -29,6 +29,11 @@ class ResNet(Backbone):
             (DeepLabv3, section 4.1), or `None`.
         half_dilation: Whether the first block of a dilated stage keeps the rate before it. `False`
             is how tf-models dilates; then features at different output strides no longer agree.
+        stride_in_1x1: Whether a bottleneck strides in its first 1×1 convolution (the paper's, and
+            keras.applications') instead of the 3×3 one (everybody's since).
+        padding: Of strided convolutions and the pool, `"symmetric"` (PyTorch's) or `"same"`
+            (TensorFlow's, as tf-models has it).
+        normalization: What the images are brought to: `"imagenet"`, `"centred"` or `"caffe"`.
     """
 
     mean, std = IMAGENET_MEAN, IMAGENET_STD
@@ -40,6 +45,9 @@ class ResNet(Backbone):
         stem: str = "7x7",
         multi_grid: tuple[int, ...] | None = None,
         half_dilation: bool = True,
+        stride_in_1x1: bool = False,
+        padding: str = "symmetric",
+        normalization: str = "imagenet",
     ):
         if depth not in _BLOCKS:
             raise ValueError(f"`depth` must be one of {list(_BLOCKS)}. Received: depth={depth}")
@@ -54,25 +62,31 @@ class ResNet(Backbone):
         self.stem_filters = _STEMS[stem]
         self.multi_grid = multi_grid
         self.half_dilation = half_dilation
+        if stride_in_1x1 and self.block == "basic":
+            raise ValueError(
+                f"`stride_in_1x1` needs bottlenecks, which resnet{depth} has not. "
+                "Received: stride_in_1x1=True"
+            )
+        self.stride_in_1x1 = stride_in_1x1
         expansion = _EXPANSION[self.block]
         super().__init__(
             output_stride,
             {1: self.stem_filters[-1]}
             | {level: 64 * 2 ** (level - 2) * expansion for level in (2, 3, 4, 5)},
+            normalization,
+            padding,
         )
 
     def stem(self, x):
         kernel_size = 7 if len(self.stem_filters) == 1 else 3
         for index, filters in enumerate(self.stem_filters, start=1):
             strides = 2 if index == 1 else 1
-            x = _conv(x, filters, kernel_size, f"backbone_stem_conv{index}", strides)
+            x = self._conv(x, filters, kernel_size, f"backbone_stem_conv{index}", strides)
         return x
 
     def _stage(self, x, level: int, plan: StagePlan):
         if level == 2:
-            # Features are not negative after ReLU, so padding by zero never wins the maximum.
-            x = layers.ZeroPadding2D(1, name="backbone_pool_pad")(x)
-            x = layers.MaxPooling2D(3, plan.stride, name="backbone_pool")(x)
+            x = self._pool(x, plan.stride)
             plan = StagePlan(1, 1, 1)
         block = {"basic": self._basic, "bottleneck": self._bottleneck}[self.block]
         repeats = self.repeats[level - 2]
@@ -80,7 +94,9 @@ class ResNet(Backbone):
         filters = 64 * 2 ** (level - 2)
         for index, factor in enumerate(factors):
             first = index == 0
-            entry = plan.entry_dilation if first and self.half_dilation else plan.dilation
+            # A 1×1 convolution that strides leaves nothing before it to keep the old rate.
+            keeps_rate = first and self.half_dilation and not self.stride_in_1x1
+            entry = plan.entry_dilation if keeps_rate else plan.dilation
             x = block(
                 x,
                 filters,
@@ -93,29 +109,37 @@ class ResNet(Backbone):
         return x
 
     def _bottleneck(self, x, filters, strides, entry_dilation, dilation, project, name):
-        y = _conv(x, filters, 1, f"{name}_conv1")
-        y = _conv(y, filters, 3, f"{name}_conv2", strides, entry_dilation)
-        y = _conv(y, 4 * filters, 1, f"{name}_conv3", activation=None)
+        stride1, stride2 = (strides, 1) if self.stride_in_1x1 else (1, strides)
+        y = self._conv(x, filters, 1, f"{name}_conv1", stride1)
+        y = self._conv(y, filters, 3, f"{name}_conv2", stride2, entry_dilation)
+        y = self._conv(y, 4 * filters, 1, f"{name}_conv3", activation=None)
         if project:
-            x = _conv(x, 4 * filters, 1, f"{name}_shortcut", strides, activation=None)
+            x = self._conv(x, 4 * filters, 1, f"{name}_shortcut", strides, activation=None)
         return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
 
     def _basic(self, x, filters, strides, entry_dilation, dilation, project, name):
-        y = _conv(x, filters, 3, f"{name}_conv1", strides, entry_dilation)
-        y = _conv(y, filters, 3, f"{name}_conv2", 1, dilation, activation=None)
+        y = self._conv(x, filters, 3, f"{name}_conv1", strides, entry_dilation)
+        y = self._conv(y, filters, 3, f"{name}_conv2", 1, dilation, activation=None)
         if project:
-            x = _conv(x, filters, 1, f"{name}_shortcut", strides, activation=None)
+            x = self._conv(x, filters, 1, f"{name}_shortcut", strides, activation=None)
         return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
 
+    def _pool(self, x, strides: int):
+        if self.padding == "same":
+            return layers.MaxPooling2D(3, strides, padding="same", name="backbone_pool")(x)
+        # Features are not negative after ReLU, so padding by zero never wins the maximum.
+        x = layers.ZeroPadding2D(1, name="backbone_pool_pad")(x)
+        return layers.MaxPooling2D(3, strides, name="backbone_pool")(x)
 
-def _conv(x, filters, kernel_size, name, strides=1, dilation=1, activation="relu"):
-    layer = ConvNormAct(
-        filters,
-        kernel_size,
-        strides=strides,
-        dilation=dilation if kernel_size > 1 else 1,
-        activation=activation,
-        epsilon=1e-5,
-        name=name,
-    )
-    return layer(x)
+    def _conv(self, x, filters, kernel_size, name, strides=1, dilation=1, activation="relu"):
+        layer = ConvNormAct(
+            filters,
+            kernel_size,
+            strides=strides,
+            dilation=dilation if kernel_size > 1 else 1,
+            padding=self.padding,
+            activation=activation,
+            epsilon=1e-5,
+            name=name,
+        )
+        return layer(x)

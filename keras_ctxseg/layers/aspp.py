@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_ctxseg.layers.conv_norm_act import ConvNormAct
+from keras_ctxseg.layers.conv_norm_act import ConvNormAct, SeparableConvNormAct
 from keras_ctxseg.layers.image_pooling import ImagePooling
 
 
@@ -22,6 +22,9 @@ class ASPP(keras.layers.Layer):
             the pooling branch read the target pixel only.
         image_pooling: Whether there is an image-pooling branch.
         dropout: Rate of the dropout on the output.
+        projection_size: Kernel size of the last conv-norm-act: 1, or 3 as mmsegmentation has it.
+        separable: Whether the branches at a rate are depthwise separable (DeepLabv3+, 1802.02611,
+            section 3.1).
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
@@ -36,6 +39,8 @@ class ASPP(keras.layers.Layer):
         rates=(6, 12, 18),
         image_pooling: bool = True,
         dropout: float = 0.0,
+        projection_size: int = 1,
+        separable: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -48,18 +53,23 @@ class ASPP(keras.layers.Layer):
         self.rates = rates
         self.image_pooling = image_pooling
         self.dropout = dropout
+        self.projection_size = projection_size
+        self.separable = separable
         self.pointwise = ConvNormAct(filters, dtype=self.dtype_policy, name="pointwise")
         self.pooling = None
         if image_pooling:
             pooling = ImagePooling if any(rates) else ConvNormAct
             self.pooling = pooling(filters, dtype=self.dtype_policy, name="pooling")
         self._make_rate_branches()
-        self.project = ConvNormAct(filters, dtype=self.dtype_policy, name="project")
+        self.project = ConvNormAct(
+            filters, projection_size, dtype=self.dtype_policy, name="project"
+        )
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def _make_rate_branches(self):
+        branch = SeparableConvNormAct if self.separable else ConvNormAct
         self.atrous = [
-            ConvNormAct(
+            branch(
                 self.filters, 3, dilation=rate, dtype=self.dtype_policy, name=f"atrous{index + 1}"
             )
             for index, rate in enumerate(self.rates)
@@ -102,4 +112,6 @@ class ASPP(keras.layers.Layer):
             "rates": self.rates,
             "image_pooling": self.image_pooling,
             "dropout": self.dropout,
+            "projection_size": self.projection_size,
+            "separable": self.separable,
         }

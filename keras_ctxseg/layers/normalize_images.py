@@ -10,6 +10,13 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 CENTRED_MEAN = (127.5, 127.5, 127.5)
 CENTRED_STD = (127.5, 127.5, 127.5)
 
+# Mean and standard deviation by name; "caffe" is what keras.applications' ResNets were trained on.
+NORMALIZATIONS = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "centred": (CENTRED_MEAN, CENTRED_STD),
+    "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
+}
+
 
 @keras.saving.register_keras_serializable("keras_ctxseg")
 class NormalizeImages(keras.layers.Layer):

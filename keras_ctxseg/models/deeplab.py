@@ -4,7 +4,7 @@ KSAC is DeepLabv3+ whose pyramid shares one kernel; the three differ in a line.
 """
 
 from keras_ctxseg.heads import classify, deeplabv3plus_decoder
-from keras_ctxseg.layers import ASPP, SharedKernelASPP
+from keras_ctxseg.layers import ASPP, ConvNormAct, SharedKernelASPP
 
 
 def default_rates(output_stride: int) -> tuple[int, ...]:
@@ -13,7 +13,16 @@ def default_rates(output_stride: int) -> tuple[int, ...]:
 
 
 def deeplabv3(
-    images, backbone, num_classes: int, *, filters=256, rates=None, image_pooling=True, dropout=0.1
+    images,
+    backbone,
+    num_classes: int,
+    *,
+    filters=256,
+    rates=None,
+    image_pooling=True,
+    dropout=0.1,
+    projection_size=1,
+    head_conv=False,
 ) -> dict:
     """Builds the outputs of `deeplabv3_*`.
 
@@ -22,10 +31,22 @@ def deeplabv3(
         rates: Atrous rates in feature pixels; by default (6, 12, 18) scaled to the output stride.
         image_pooling: Whether the pyramid has an image-pooling branch.
         dropout: Rate of the dropout after the pyramid.
+        projection_size: Kernel size of the pyramid's last convolution; mmsegmentation's is 3.
+        head_conv: Whether a 3×3 conv-norm-act stands between pyramid and classifier, as in
+            torchvision and PyTorch-Encoding.
     """
     rates = rates or default_rates(backbone.output_stride)
     x = backbone(images)[5]
-    x = ASPP(filters, rates, image_pooling=image_pooling, dropout=dropout, name="aspp")(x)
+    x = ASPP(
+        filters,
+        rates,
+        image_pooling=image_pooling,
+        dropout=dropout,
+        projection_size=projection_size,
+        name="aspp",
+    )(x)
+    if head_conv:
+        x = ConvNormAct(filters, 3, name="head_conv")(x)
     return {"logits": classify(x, num_classes, images)}
 
 
@@ -38,6 +59,8 @@ def deeplabv3plus(
     rates=None,
     image_pooling=True,
     dropout=0.1,
+    projection_size=1,
+    separable_pyramid=False,
     separable_decoder=False,
     decoder_dilation=1,
 ) -> dict:
@@ -48,12 +71,22 @@ def deeplabv3plus(
         rates: Atrous rates in feature pixels; by default (6, 12, 18) scaled to the output stride.
         image_pooling: Whether the pyramid has an image-pooling branch.
         dropout: Rate of the dropout after the pyramid.
+        projection_size: Kernel size of the pyramid's last convolution; mmsegmentation's is 3.
+        separable_pyramid: Whether the pyramid's 3×3 convolutions are depthwise separable.
         separable_decoder: Whether the decoder's 3×3 convolutions are depthwise separable.
         decoder_dilation: Their atrous rate; 0 for the control without context.
     """
     rates = rates or default_rates(backbone.output_stride)
     features = backbone(images)
-    x = ASPP(filters, rates, image_pooling=image_pooling, dropout=dropout, name="aspp")(features[5])
+    x = ASPP(
+        filters,
+        rates,
+        image_pooling=image_pooling,
+        dropout=dropout,
+        projection_size=projection_size,
+        separable=separable_pyramid,
+        name="aspp",
+    )(features[5])
     x = deeplabv3plus_decoder(
         x, features[2], filters, separable=separable_decoder, dilation=decoder_dilation
     )
