@@ -1,0 +1,84 @@
+import collections
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_ctxseg as ctx
+from keras_ctxseg.export.batch_norm_folding import unfolded_products
+from keras_ctxseg.export.freezing import frozen_forward
+from keras_ctxseg.models.coarse_logits import coarse_logits_model
+
+FAMILIES = [
+    ("fcn_mobilenet_v2", {"width": 0.35}),
+    ("deeplabv3_resnet18", {}),
+    ("deeplabv3plus_mobilenet_v2", {"width": 0.35}),
+    ("encnet_mobilenet_v2", {"width": 0.35, "filters": 32}),
+    ("ksac_mobilenet_v2", {"width": 0.35, "filters": 16}),
+    ("rsp_mobilenet_v2", {"width": 0.35, "filters": 32, "window": 3}),
+    ("spacemeshlab_mobilenet_v2", {"width": 0.35, "filters": 32}),
+    ("spinenet_seg_s49s", {}),
+]
+
+
+def lively(model, seed=0):
+    """Weights and statistics as after training: none of them neutral."""
+    random = np.random.default_rng(seed)
+    for variable in model.variables:
+        path = variable.path
+        if path.endswith(("moving_variance", "gamma")):
+            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+        elif path.endswith(("moving_mean", "beta", "bias")):
+            variable.assign(random.normal(0, 0.3, variable.shape))
+    return model
+
+
+@pytest.mark.parametrize(("name", "options"), FAMILIES, ids=[name for name, _ in FAMILIES])
+def test_each_family_without_variables_and_with_normalisation_inside(name, options):
+    model = lively(ctx.models.build(name, 4, **options))
+    frozen = frozen_forward(coarse_logits_model(model))
+    operations = collections.Counter(node.op for node in frozen.graph_def.node)
+    assert not [name for name in operations if "Variable" in name or "Partitioned" in name]
+    assert unfolded_products(frozen.graph_def) == []
+    # Reciprocal roots of statistics are gone; the layer normalisation of RSP computes its own.
+    assert operations["Rsqrt"] == (6 if name.startswith("rsp") else 0)
+    convolutions = operations["Conv2D"] + operations["DepthwiseConv2dNative"]
+    assert operations["BiasAdd"] > 0.7 * convolutions
+
+    images = np.random.default_rng(1).uniform(0, 255, (2, 41, 54, 3)).astype("float32")
+    expected = keras.ops.convert_to_numpy(model(images, training=False)["logits"])
+    coarse = frozen(tf.constant(images))["logits"]
+    got = tf.image.resize(coarse, (41, 54)).numpy()
+    # Folding reorders float32 sums of up to a hundred layers.
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_bias_before_the_normalisation_and_a_shared_convolution():
+    images = keras.Input((None, None, 3))
+    convolution = keras.layers.Conv2D(4, 3, padding="same")
+    once, twice = convolution(images), convolution(images * 0.5)
+    first = keras.layers.BatchNormalization(name="first")(once)
+    second = keras.layers.BatchNormalization(name="second")(twice)
+    # What is used before its normalisation too has to keep its own value.
+    logits = first + second + twice
+    model = lively(keras.Model(images, {"logits": logits}))
+    frozen = frozen_forward(model)
+    operations = collections.Counter(node.op for node in frozen.graph_def.node)
+    assert operations["Conv2D"] == 2
+    assert len(unfolded_products(frozen.graph_def)) == 1
+    batch = np.random.default_rng(0).normal(0, 50, (1, 40, 35, 3)).astype("float32")
+    np.testing.assert_allclose(
+        frozen(tf.constant(batch))["logits"], model(batch)["logits"], rtol=1e-4, atol=1e-3
+    )
+
+
+def test_every_output_is_kept():
+    model = lively(ctx.models.build("encnet_mobilenet_v2", 4, width=0.35, filters=32))
+    frozen = frozen_forward(model)
+    batch = np.random.default_rng(0).uniform(0, 255, (1, 40, 35, 3)).astype("float32")
+    expected = model(batch, training=False)
+    got = frozen(tf.constant(batch))
+    assert set(got) == set(expected) == {"logits", "aux_logits", "presence_logits"}
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-3, atol=1e-3, err_msg=name)
