@@ -18,6 +18,7 @@ from keras_ctxseg.data.augmentations.paste import of_half_the_classes, paste
 from keras_ctxseg.data.augmentations.rand_augment import RandAugment
 from keras_ctxseg.data.augmentations.seeds import Draw, Seed, derived, index_below, uniform
 from keras_ctxseg.data.augmentations.window import Window, plan_window
+from keras_ctxseg.data.panoptic import of_partner
 from keras_ctxseg.data.resampling import resize_label
 
 
@@ -32,7 +33,7 @@ def augment(
 
     Args:
         image: `(height, width, 3)` RGB in 0 ... 255.
-        label: int32 `(height, width)`, ids in 0 ... 255.
+        label: int32 `(height, width)`, ids in 0 ... 255, or a panoptic label map of such ids.
         seed: integer `(2,)`; the same seed gives the same result.
         config: what to do.
         ignore_label: the id of padding.
@@ -86,7 +87,12 @@ def augment_and_mix(
     def partner(draw: int, place: int = 0, turns: bool = True) -> Callable[[tf.Tensor], Example]:
         partner_seed = derived(derived(seed, draw), place)
         other = index_below(derived(partner_seed, Draw.PARTNER), count)
-        return lambda size: view(other, partner_seed, size, turns)
+
+        def shown(size: tf.Tensor) -> Example:
+            image, label = view(other, partner_seed, size, turns)
+            return image, of_partner(label, place or int(draw))
+
+        return shown
 
     def assembled() -> Example:
         corners = [own, *(partner(Draw.MOSAIC, place) for place in (1, 2, 3))]

@@ -39,6 +39,9 @@ class SegmentationDataset:
         splits: number of examples by split.
         open_split: makes the reader of one split; `reader` calls it once per split.
         ignore_label: the id of pixels that count neither in losses nor in scores.
+        thing_classes: the ids of classes whose objects are told apart. Where there are any, labels
+            are panoptic label maps: class + 1024 * instance, instance 0 for stuff, 65535 for a
+            crowd.
     """
 
     name: str
@@ -47,10 +50,15 @@ class SegmentationDataset:
     splits: Mapping[str, int]
     open_split: Callable[[str], ExampleReader] = dataclasses.field(repr=False)
     ignore_label: int = IGNORE_LABEL
+    thing_classes: tuple[int, ...] = ()
 
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def is_panoptic(self) -> bool:
+        return bool(self.thing_classes)
 
     def reader(self, split: str) -> ExampleReader:
         """Random access to a split. Raises `ValueError` for a split that is not there."""
@@ -70,7 +78,8 @@ class SegmentationDataset:
 
         Returns:
             An unbatched `tf.data.Dataset` of `image` uint8 `(height, width, 3)` RGB, `label`
-            int32 `(height, width)` with ids in `0 ... num_classes - 1` or `ignore_label`, and
+            int32 `(height, width)` with ids in `0 ... num_classes - 1` or `ignore_label` (with
+            instances on top where the data set is panoptic), and
             `name`, a string that is unique within the split.
         """
         reader = self.reader(split)

@@ -16,16 +16,17 @@ class PackedExamples:
         examples: dicts of `image` uint8 `(height, width, 3)`, `label` integer `(height, width)` in
             0 ... 255, and `name` (bytes or str).
         sizes: integer `(examples, 2)`, the height and width of each example.
+        label_dtype: of the buffer of labels; int32 for panoptic label maps.
 
     Raises:
         ValueError: an example whose size is not the one announced.
     """
 
-    def __init__(self, examples: Iterable[dict], sizes: np.ndarray):
+    def __init__(self, examples: Iterable[dict], sizes: np.ndarray, label_dtype: type = np.uint8):
         self.sizes = np.asarray(sizes, np.int64).reshape(-1, 2)
         self._starts = np.concatenate([[0], np.cumsum(self.sizes.prod(axis=1))])
         pixels = np.empty((self._starts[-1], 3), np.uint8)
-        labels = np.empty(self._starts[-1], np.uint8)
+        labels = np.empty(self._starts[-1], label_dtype)
         names = []
         for index, example in enumerate(examples):
             size = tuple(self.sizes[index])

@@ -19,10 +19,11 @@ from keras_ctxseg.data.batch_part import BatchPart
 from keras_ctxseg.data.dataset import ExampleReader, SegmentationDataset
 from keras_ctxseg.data.evaluation_split import check_scaled_sizes
 from keras_ctxseg.data.packed_examples import PackedExamples
+from keras_ctxseg.data.panoptic import renumbered
 from keras_ctxseg.data.resampling import scale_image, scale_label
 
 _AUTO_CACHE_BYTES = 1 << 30
-_BYTES_PER_PIXEL = 4
+_CHANNELS = 3
 
 
 class TrainPipeline:
@@ -86,6 +87,7 @@ class TrainPipeline:
         Returns:
             A `tf.data.Dataset` of float32 `(batch_size, *crop_size, 3)` images in 0 ... 255 and
             int32 `(batch_size, *crop_size)` labels; with `part` of as many as a replica gets.
+            In panoptic label maps the things of an image are numbered 1, 2 ...
         """
         if start_step < 0:
             raise ValueError(f"`start_step`: expected 0 or more. Received: {start_step}")
@@ -108,7 +110,7 @@ class TrainPipeline:
             example = reader.read(index)
             return example["image"], example["label"]
 
-        return augment_and_mix(
+        image, label = augment_and_mix(
             read,
             self.source_index(number),
             len(reader),
@@ -117,6 +119,7 @@ class TrainPipeline:
             self.dataset.ignore_label,
             self._pasted_ids,
         )
+        return image, renumbered(label) if self.dataset.is_panoptic else label
 
     def source_index(self, number: tf.Tensor | int) -> tf.Tensor:
         """Which example of the split (int64) stands at `number` of the stream; scalars."""
@@ -137,7 +140,8 @@ class TrainPipeline:
 
     def _open(self) -> ExampleReader:
         reader = ScaledExamples(self.dataset.reader(self.split), self.image_scale)
-        size = int(reader.sizes.prod(axis=1).sum()) * _BYTES_PER_PIXEL
+        bytes_per_pixel = _CHANNELS + np.dtype(self._label_dtype).itemsize
+        size = int(reader.sizes.prod(axis=1).sum()) * bytes_per_pixel
         if self.cache == "none" or (self.cache == "auto" and size > _AUTO_CACHE_BYTES):
             return reader
         if isinstance(reader.source, PackedExamples) and self.image_scale == 1:
@@ -152,7 +156,11 @@ class TrainPipeline:
             delay=1.0,
             leave=False,
         )
-        return PackedExamples(progress, reader.sizes)
+        return PackedExamples(progress, reader.sizes, self._label_dtype)
+
+    @property
+    def _label_dtype(self) -> type:
+        return np.int32 if self.dataset.is_panoptic else np.uint8
 
 
 def _numbers(start_step: int, batch_size: int, places: np.ndarray) -> tf.data.Dataset:

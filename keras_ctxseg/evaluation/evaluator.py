@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ctxseg._panoptic_labels import class_ids
 from keras_ctxseg.evaluation.full_size import check_num_classes
 from keras_ctxseg.evaluation.image_counts import ImageCounts, count_image
 from keras_ctxseg.evaluation.on_replicas import on_replicas
@@ -44,6 +45,8 @@ class Evaluator:
         progress: draw a progress bar in the terminal.
         protocol: scales, mirror images, windows; the plain prediction where missing.
         details: score contours and calibration too.
+        thing_classes: ids of the classes whose objects are told apart; label maps are panoptic
+            ones then, class + 1024 * instance.
 
     Raises:
         ValueError: `num_classes` or `class_names` disagrees with the model, or Keras does not run
@@ -60,6 +63,7 @@ class Evaluator:
         progress: bool = False,
         protocol: Protocol | None = None,
         details: bool = True,
+        thing_classes: Sequence[int] = (),
     ):
         check_num_classes(model, num_classes)
         names = tuple(class_names or (str(k) for k in range(num_classes)))
@@ -76,6 +80,7 @@ class Evaluator:
         self.batch_size = batch_size
         self.progress = progress
         self.details = details
+        self.thing_classes = tuple(thing_classes)
 
     def __call__(self, examples: Iterable[Mapping[str, Any]]) -> EvaluationResult:
         """Scores all examples.
@@ -139,7 +144,8 @@ class Evaluator:
                     f"image {name!r}: expected a label map of integers, (height, width). "
                     f"Received: {label.dtype} of shape {label.shape}"
                 )
-            yield Example(index, name, image, label.astype(np.int32))
+            label = label.astype(np.int32)
+            yield Example(index, name, image, class_ids(label) if self.thing_classes else label)
 
     def _count(self, example: Example, labels, confidence, finite) -> ImageCounts:
         if not finite:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ctxseg._panoptic_labels import class_ids
 from keras_ctxseg.evaluation.evaluator import Evaluator
 from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
 from keras_ctxseg.evaluation.size_batches import example_name
@@ -59,7 +60,7 @@ def report_samples(
             continue
         image, label = (
             np.asarray(raw["image"], np.float32),
-            np.asarray(raw["label"], np.int32),
+            class_ids(np.asarray(raw["label"], np.int32)),
         )
         prediction = evaluator.predict(image, label.shape, name)
         shown = np.clip(np.round(image), 0, 255).astype(np.uint8)

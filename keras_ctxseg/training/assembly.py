@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 import keras_ctxseg as ctx
+from keras_ctxseg._panoptic_labels import is_panoptic
 from keras_ctxseg.data.batch_part import BatchPart
 from keras_ctxseg.training.config import ConfigError, RunConfig
 
@@ -53,6 +54,20 @@ def build_model(config: RunConfig, num_classes: int) -> keras.Model:
     if config.training.sync_batch_norm:
         synchronize_batch_norm(model)
     return model
+
+
+def check_panoptic(model: keras.Model, dataset: SegmentationDataset) -> None:
+    """Raises `ConfigError` where one of the two tells instances apart and the other does not."""
+    if is_panoptic(model.output) and not dataset.is_panoptic:
+        raise ConfigError(
+            f"`data.options.panoptic`: the model {model.name} learns from instances. Expected "
+            f"`true`, with a data set that has them. Received: {dataset.name} without"
+        )
+    if dataset.is_panoptic and not is_panoptic(model.output):
+        raise ConfigError(
+            "`data.options.panoptic`: expected `false`, as the model "
+            f"{model.name} does not tell instances apart. Received: true"
+        )
 
 
 def synchronize_batch_norm(model: keras.Model) -> None:
@@ -157,6 +172,7 @@ def build_evaluator(
         progress=progress,
         protocol=protocol,
         details=not in_training,
+        thing_classes=dataset.thing_classes,
     )
 
 

@@ -162,7 +162,8 @@ class TrainingConfig:
             value = getattr(self, name)
             _require(value is None or value > 0, f"training.{name}", "a number above 0", value)
         for name in ("weight_decay", "head_lr_multiplier", "auxiliary_weight", "presence_weight",
-                     "center_weight", "offset_weight", "warmup_steps", "overlay_images"):  # fmt: skip
+                     "center_weight", "offset_weight", "warmup_steps",
+                     "overlay_images"):  # fmt: skip
             value = getattr(self, name)
             _require(value >= 0, f"training.{name}", "at least 0", value)
         for name in ("momentum", "ema_momentum", "label_smoothing"):

@@ -84,6 +84,7 @@ def train(
     plan = Plan.of(config.training, pipeline.steps_per_epoch)
     with strategy.scope():
         model = _build(config, dataset.num_classes, resumed=bool(history.paths()))
+        assembly.check_panoptic(model, dataset)
         model.compile(
             **compile_arguments(model, config.training, dataset.ignore_label, plan.total_steps)
         )

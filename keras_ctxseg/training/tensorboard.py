@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ctxseg._panoptic_labels import class_ids
 from keras_ctxseg.data import palettes
 from keras_ctxseg.training.event_file import EventFile
 
@@ -76,7 +77,7 @@ class Overlays:
         self.events.flush()
 
     def _panel(self, example: dict[str, np.ndarray]) -> np.ndarray:
-        label = example["label"]
+        label = class_ids(example["label"])
         predicted = self.evaluator.predict(example["image"], label.shape)
         image = tf.image.resize(example["image"], label.shape).numpy()
         image = np.clip(np.round(image), 0, 255).astype(np.uint8)

@@ -1,6 +1,11 @@
-"""The ids that a label map may hold on its way through the augmentations, and tables by id."""
+"""The ids that a label map may hold on its way through the augmentations, and tables by id.
+
+Panoptic label maps have an instance on top of each id; tables and counts look at the ids alone.
+"""
 
 import tensorflow as tf
+
+from keras_ctxseg._panoptic_labels import class_ids as ids_of
 
 OUTSIDE = 256  # no image here; every class and ignore label is in 0 ... 255
 _IDS = range(OUTSIDE + 1)
@@ -13,5 +18,5 @@ def table(class_ids: tuple[int, ...]) -> tf.Tensor:
 
 def class_counts(label: tf.Tensor, ignore_label: int) -> tf.Tensor:
     """int32, by id: pixels of each class; none of `ignore_label` and `OUTSIDE`."""
-    counts = tf.math.bincount(label, minlength=len(_IDS), maxlength=len(_IDS))
+    counts = tf.math.bincount(ids_of(label), minlength=len(_IDS), maxlength=len(_IDS))
     return tf.where(table((ignore_label, OUTSIDE)), 0, counts)

@@ -5,6 +5,7 @@ Both show the classes where the other example has them. Pixels of no class are n
 
 import tensorflow as tf
 
+from keras_ctxseg._panoptic_labels import class_ids
 from keras_ctxseg.data.augmentations import Example
 from keras_ctxseg.data.augmentations.label_ids import class_counts
 from keras_ctxseg.data.augmentations.seeds import Seed, uniform
@@ -18,7 +19,7 @@ def paste(below: Example, above: Example, is_pasted: tf.Tensor) -> Example:
         below, above: float32 `(height, width, 3)` and int32 `(height, width)` each, equal sizes.
         is_pasted: boolean by id, see `label_ids.table`.
     """
-    mask = tf.gather(is_pasted, above[1])
+    mask = tf.gather(is_pasted, class_ids(above[1]))
     return select(mask, above[0], below[0]), tf.where(mask, above[1], below[1])
 
 

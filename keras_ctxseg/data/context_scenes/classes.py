@@ -19,6 +19,8 @@ CLASSES = {
 CLASS_NAMES = tuple(CLASSES)
 PALETTE = np.array(list(CLASSES.values()), np.uint8)
 
+THINGS = ("boat", "car", "tram", "train")
+
 # Classes that no patch of 33 pixels a side tells apart from their partner.
 CONTEXT_PAIRS = (
     ("water", "road"),

@@ -6,13 +6,14 @@ import os
 
 import numpy as np
 
-from keras_ctxseg.data.context_scenes.classes import CLASS_NAMES, PALETTE
+from keras_ctxseg._panoptic_labels import panoptic_labels
+from keras_ctxseg.data.context_scenes.classes import CLASS_NAMES, PALETTE, THINGS
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.packed_examples import PackedExamples
 
 
 def load_context_scenes(
-    data_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike | None = None, panoptic: bool = False
 ) -> SegmentationDataset:
     """The embedded data set, drawn at the first call; see `ContextScenes` for what it shows.
 
@@ -20,6 +21,7 @@ def load_context_scenes(
         data_dir: where TensorFlow Datasets keeps it; its own default (`$TFDS_DATA_DIR` or
             `~/tensorflow_datasets`) if not given. A run killed while it draws leaves nothing there
             that a later one would take for complete.
+        panoptic: labels tell boats, cars, trams and trains apart too.
 
     Raises:
         ValueError: the data set is not there yet and cannot be written.
@@ -37,11 +39,19 @@ def load_context_scenes(
 
     def open_split(split: str) -> PackedExamples:
         examples = [
-            {**example, "label": example["label"][..., 0]}
+            {**example, "label": label_map(example)}
             for example in tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
         ]
         sizes = np.array([example["label"].shape for example in examples])
-        return PackedExamples(examples, sizes)
+        return PackedExamples(examples, sizes, np.int32 if panoptic else np.uint8)
+
+    def label_map(example: dict) -> np.ndarray:
+        label = example["label"][..., 0]
+        if not panoptic:
+            return label
+        return panoptic_labels(
+            label.astype(np.int32), example["instances"][..., 0].astype(np.int32)
+        )
 
     return SegmentationDataset(
         name="context_scenes",
@@ -49,6 +59,7 @@ def load_context_scenes(
         palette=PALETTE,
         splits={split: info.num_examples for split, info in builder.info.splits.items()},
         open_split=open_split,
+        thing_classes=tuple(map(CLASS_NAMES.index, THINGS)) if panoptic else (),
     )
 
 
