@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from keras_ctxseg.benchmark.graph import forward_operations
+from keras_ctxseg.layers import rearrangement
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,16 @@ class MultiplyAdds:
 
 
 def count_multiply_adds(
-    model: Callable, input_size: tuple[int, int] | tuple[int, ...], batch_size: int = 1
+    model: Callable,
+    input_size: tuple[int, int] | tuple[int, ...],
+    batch_size: int = 1,
+    as_run: bool = False,
 ) -> MultiplyAdds:
     """Counts the multiply-adds of convolutions and matrix products of one forward pass.
 
-    The graph is the one that runs: a product computed once for many rates counts once. A dilated
+    What counts is the network as it is specified, whatever its layers do to compute it with less
+    arithmetic (see `keras_ctxseg.layers.rearrangement`); or the graph `as_run`, where a product
+    computed once for many rates counts once, and interpolation by matrices counts. A dilated
     convolution that TensorFlow writes as SpaceToBatch, convolution and BatchToSpace counts its true
     output positions, without the padding in between. As is usual in the field, taps that fall on
     zero padding count, and normalisation, activations, pooling, resizing and additions do not.
@@ -38,13 +44,16 @@ def count_multiply_adds(
         model: a Keras model or layer (Keras 3 or tf_keras).
         input_size: (height, width) of RGB images, or (height, width, channels).
         batch_size: images in the pass.
+        as_run: whether to count what runs in place of what is specified.
 
     Raises:
         ValueError: the count would depend on values at run time.
     """
     channels = tuple(input_size[2:]) or (3,)
     counts: dict[str, int] = defaultdict(int)
-    for operation in forward_operations(model, (batch_size, *input_size[:2], *channels)):
+    with rearrangement("full" if as_run else "none"):
+        operations = forward_operations(model, (batch_size, *input_size[:2], *channels))
+    for operation in operations:
         if operation.type in _COUNTERS:
             counts[operation.type] += _COUNTERS[operation.type](operation)
         elif operation.type in _CONTROL_FLOW:

@@ -20,6 +20,7 @@ from keras_ctxseg.export.parity import (
 from keras_ctxseg.export.quiet import captured_noise
 from keras_ctxseg.export.saved_model import ExportResult, logits_channels
 from keras_ctxseg.export.versions import staging_directory
+from keras_ctxseg.layers import rearrangement
 from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 
 
@@ -101,7 +102,8 @@ def _convert(model: keras.Model, height: int, width: int) -> bytes:
         autograph=False,
     )
     def segment(images):
-        return {"logits": model(images, training=False)["logits"]}
+        with rearrangement("slices"):
+            return {"logits": model(images, training=False)["logits"]}
 
     module = tf.Module()
     module.variables_of_model = [variable.value for variable in model.variables]

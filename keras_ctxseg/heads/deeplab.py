@@ -30,8 +30,11 @@ def deeplabv3plus_decoder(
         `(batch, height/4, width/4, filters)`.
     """
     fine = ConvNormAct(low_level_filters, name="decoder_low_level")(low_level)
+    if not separable:
+        # Resizes and concatenates by itself, in another order.
+        x = ConvNormAct(filters, 3, dilation=dilation, name="decoder_conv1")(fine, coarse=x)
+        return ConvNormAct(filters, 3, dilation=dilation, name="decoder_conv2")(x)
     x = ResizeLike(name="decoder_upsample")(x, fine)
     x = keras.layers.Concatenate(name="decoder_concat")([x, fine])
-    conv = SeparableConvNormAct if separable else ConvNormAct
-    x = conv(filters, kernel_size=3, dilation=dilation, name="decoder_conv1")(x)
-    return conv(filters, kernel_size=3, dilation=dilation, name="decoder_conv2")(x)
+    x = SeparableConvNormAct(filters, 3, dilation=dilation, name="decoder_conv1")(x)
+    return SeparableConvNormAct(filters, 3, dilation=dilation, name="decoder_conv2")(x)

@@ -13,6 +13,7 @@ from keras_ctxseg.layers.conv_norm_act import (
 from keras_ctxseg.layers.encoding import Encoding, encode
 from keras_ctxseg.layers.image_pooling import ImagePooling
 from keras_ctxseg.layers.normalize_images import NormalizeImages
+from keras_ctxseg.layers.rearrangement import rearrangement
 from keras_ctxseg.layers.relation_propagator import RelationPropagator
 from keras_ctxseg.layers.relational_semantics import RelationalSemanticsExtractor
 from keras_ctxseg.layers.resize import ResizeLike, resize_bilinear
@@ -48,6 +49,7 @@ __all__ = [
     "SpaMBranch",
     "SpaMExchange",
     "encode",
+    "rearrangement",
     "resize_bilinear",
     "shared_atrous_convolutions",
     "shared_atrous_grid",

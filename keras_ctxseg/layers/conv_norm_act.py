@@ -8,6 +8,9 @@ from keras import ops
 from keras_ctxseg.layers.atrous_conv import AtrousConv2D
 from keras_ctxseg.layers.batch_norm import BatchNorm
 from keras_ctxseg.layers.collapsed import CollapsedConv2D, CollapsedDepthwiseConv2D
+from keras_ctxseg.layers.rearrangement import current_rearrangement
+from keras_ctxseg.layers.resize import resize_bilinear
+from keras_ctxseg.layers.upsampled_conv import costs_less, upsampled_convolution
 
 
 class _ConvNormAct(keras.layers.Layer):
@@ -117,6 +120,10 @@ class ConvNormAct(_ConvNormAct):
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
+        coarse: A map of fewer pixels, `(batch, h, w, others)`, or nothing. With it
+            `concatenate([resize_bilinear(coarse), inputs])` is convolved, most of the arithmetic
+            being done at the coarse map's resolution (see `upsampled_conv.py`; in half precision,
+            where that would round more often, it is computed as written).
 
     Returns:
         `(batch, ceil(height / strides), ceil(width / strides), filters)`.
@@ -129,6 +136,50 @@ class ConvNormAct(_ConvNormAct):
         if self._collapsed:
             del arguments["dilation_rate"]
         self.conv = (CollapsedConv2D if self._collapsed else AtrousConv2D)(filters, **arguments)
+
+    def build(self, inputs_shape, coarse_shape=None):
+        channels = inputs_shape[-1] + (coarse_shape[-1] if coarse_shape is not None else 0)
+        super().build((*inputs_shape[:3], channels))
+
+    def call(self, inputs, coarse=None, training=None):
+        if coarse is None:
+            return super().call(inputs, training=training)
+        if self._rearranges(inputs, coarse):
+            return self.activation(self._convolved_and_normalized(inputs, coarse, training))
+        upsampled = resize_bilinear(coarse, tuple(ops.shape(inputs))[1:3])
+        return super().call(ops.concatenate([upsampled, inputs], axis=-1), training=training)
+
+    def _rearranges(self, inputs, coarse) -> bool:
+        return (
+            current_rearrangement() == "full"
+            and self.compute_dtype == "float32"
+            and self.strides == 1
+            and not self._collapsed
+            and costs_less(coarse.shape[1:3], inputs.shape[1:3], coarse.shape[-1])
+        )
+
+    def _convolved_and_normalized(self, inputs, coarse, training):
+        kernel, channels = ops.convert_to_tensor(self.conv.kernel), coarse.shape[-1]
+        if training and self.norm.trainable:
+            return self.norm(
+                self.conv.convolution_op(inputs, kernel[:, :, channels:])
+                + self._upsampled(inputs, coarse, kernel[:, :, :channels]),
+                training=True,
+            )
+        # As a part of the kernel the normalisation's scale costs nothing at the fine resolution.
+        scale = self.norm.gamma * ops.rsqrt(self.norm.moving_variance + self.norm.epsilon)
+        kernel = kernel * scale
+        biased = self.conv.convolution_op(inputs, kernel[:, :, channels:]) + (
+            self.norm.beta - self.norm.moving_mean * scale
+        )
+        return biased + self._upsampled(inputs, coarse, kernel[:, :, :channels])
+
+    def _upsampled(self, inputs, coarse, kernel):
+        size = tuple(ops.shape(inputs))[1:3]
+        return upsampled_convolution(coarse, kernel, size, self.dilation)
+
+    def compute_output_shape(self, inputs_shape, coarse_shape=None):
+        return super().compute_output_shape(inputs_shape)
 
     def _output_channels(self, input_shape):
         return self.filters

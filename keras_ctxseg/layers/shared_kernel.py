@@ -6,10 +6,20 @@ import keras
 from keras import ops
 
 from keras_ctxseg.layers.atrous_conv import atrous_convolution
+from keras_ctxseg.layers.rearrangement import current_rearrangement
+from keras_ctxseg.layers.sampling import (
+    sampling_matrix,
+    sum_columns,
+    sum_rows,
+    sum_taps,
+    tap_products,
+)
 
 # One shifted addition moves about as many bytes as this many multiply-adds take time (measured on
 # CPU: 4 rates, 256 filters, 33×33 and 65×65 maps, 320 and 2048 input channels).
 _MULTIPLY_ADDS_PER_SHIFT = 150
+# Up to this size a matrix product over space costs less than nine shifted additions.
+_LARGEST_FOR_MATRICES = 112
 
 
 def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto"):
@@ -21,7 +31,9 @@ def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto"):
 
     so the `"product"` form computes all z_t once, as a 1×1 convolution to nine times the filters,
     and each rate is nine shifted additions: the arithmetic of one convolution for any number of
-    rates. The `"direct"` form is one atrous convolution a rate. Both are the same mathematics.
+    rates. On maps of common size the additions are two matrix products over space, with ones where
+    a shift puts a pixel (see `sampling.py`): large operations for many small ones, in the gradient
+    too. The `"direct"` form is one atrous convolution a rate. All are the same mathematics.
 
     Args:
         inputs: `(batch, height, width, channels)`.
@@ -34,12 +46,18 @@ def shared_atrous_convolutions(inputs, kernel, rates, form: str = "auto"):
     """
     rates = [(rate, rate) if isinstance(rate, int) else tuple(rate) for rate in rates]
     if form == "auto":
-        form = cheaper_form(inputs.shape[-1], len(rates))
+        form = _allowed(cheaper_form(inputs.shape[-1], len(rates)))
     if form == "direct" and all(min(rate) > 0 for rate in rates):
         return [atrous_convolution(inputs, kernel, rate) for rate in rates]
     if form not in ("direct", "product"):
         raise ValueError(f"`form` must be 'auto', 'direct' or 'product'. Received: form={form!r}")
-    return _by_product(inputs, kernel, rates)
+    if not _uses_matrices(inputs):
+        return _by_product(inputs, kernel, rates)
+    products = tap_products(inputs, kernel)
+    return [
+        sum_taps(products, _shifts(inputs, 1, rate_h), _shifts(inputs, 2, rate_w))
+        for rate_h, rate_w in rates
+    ]
 
 
 def shared_atrous_grid(inputs, kernel, rates, form: str = "auto"):
@@ -65,9 +83,11 @@ def shared_atrous_grid(inputs, kernel, rates, form: str = "auto"):
     """
     if form == "auto":
         additions = 9 * len(rates) + 3 * len(rates) ** 2
-        form = cheaper_form(inputs.shape[-1], len(rates) ** 2, additions)
+        form = _allowed(cheaper_form(inputs.shape[-1], len(rates) ** 2, additions))
     if form != "product":
         return shared_atrous_convolutions(inputs, kernel, itertools.product(rates, repeat=2), form)
+    if _uses_matrices(inputs):
+        return _grid_by_matrices(inputs, kernel, rates)
     products = _products(inputs, kernel)
     by_columns = {
         (row, rate): _shifted_sum(products[3 * row : 3 * row + 3], (0, rate))
@@ -89,6 +109,38 @@ def cheaper_form(channels: int, num_rates: int, additions: int | None = None) ->
     additions = 9 * num_rates if additions is None else additions
     saved = 9 * (num_rates - 1) * channels
     return "product" if saved > additions * _MULTIPLY_ADDS_PER_SHIFT else "direct"
+
+
+def _allowed(form: str) -> str:
+    return "direct" if current_rearrangement() == "none" else form
+
+
+def _uses_matrices(inputs) -> bool:
+    return (
+        current_rearrangement() == "full"
+        # Half precision would round the sums over columns before they are added.
+        and keras.backend.standardize_dtype(inputs.dtype) == "float32"
+        and all(size is None or size <= _LARGEST_FOR_MATRICES for size in inputs.shape[1:3])
+    )
+
+
+def _shifts(inputs, axis: int, rate: int):
+    """Where the three taps of a rate read along an axis, as a matrix."""
+    size = ops.shape(inputs)[axis]
+    return sampling_matrix(size, size, (-rate, 0, rate))
+
+
+def _grid_by_matrices(inputs, kernel, rates):
+    products = tap_products(inputs, kernel)
+    rows = ops.concatenate([_shifts(inputs, 1, rate) for rate in rates], axis=0)
+    by_columns = [
+        # All rates down at once, as one product.
+        ops.split(
+            sum_rows(sum_columns(products, _shifts(inputs, 2, rate)), rows), len(rates), axis=1
+        )
+        for rate in rates
+    ]
+    return [maps[row] for row in range(len(rates)) for maps in by_columns]
 
 
 def _products(inputs, kernel):

@@ -72,6 +72,25 @@ def test_by_operation_largest_first():
     ]
 
 
+def test_what_runs_may_be_less_than_what_is_specified():
+    coarse, fine, filters = 64, 3, 5
+    layer = ctx.layers.ConvNormAct(filters, 3)
+    pooled, images = layers.AveragePooling2D(4), keras.Input((None, None, 3))
+    low = layers.Conv2D(coarse, 1)(pooled(images))
+    model = keras.Model(images, layer(images, coarse=low))
+    before = 6 * 8 * 3 * coarse
+    specified = 24 * 32 * 9 * (coarse + fine) * filters
+    assert count_multiply_adds(model, (24, 32)).total == before + specified
+    # Nine products a coarse pixel; columns, three rows of taps at a time; rows; the fine map.
+    rearranged = (
+        6 * 8 * 9 * coarse * filters
+        + 6 * 32 * (3 * 8) * 3 * filters
+        + 24 * 32 * (3 * 6) * filters
+        + 24 * 32 * 9 * fine * filters
+    )
+    assert count_multiply_adds(model, (24, 32), as_run=True).total == before + rearranged
+
+
 def test_loops_are_refused():
     model = keras.Sequential([keras.Input((None, 4)), layers.LSTM(3)])
     # (height, width, channels) of a "map" of one row is a sequence to the reshaping in front.

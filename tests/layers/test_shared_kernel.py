@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ctxseg.layers import rearrangement
 from keras_ctxseg.layers.shared_kernel import (
     cheaper_form,
     shared_atrous_convolutions,
@@ -24,12 +25,15 @@ def _zero_filled(kernel, rate):
     return filled
 
 
-@pytest.mark.parametrize("form", ["direct", "product"])
-def test_value_and_gradient_equal_a_zero_filled_kernel(rng, form):
+FORMS = [("direct", "full"), ("product", "slices"), ("product", "full")]
+
+
+@pytest.mark.parametrize(("form", "level"), FORMS)
+def test_value_and_gradient_equal_a_zero_filled_kernel(rng, form, level):
     x = tf.constant(rng.normal(size=(2, 9, 14, 3)), tf.float32)
     kernel = tf.constant(rng.normal(size=(3, 3, 3, 4)), tf.float32)
     upstream = [tf.constant(rng.normal(size=(2, 9, 14, 4)), tf.float32) for _ in RATES]
-    with tf.GradientTape(persistent=True) as tape:
+    with rearrangement(level), tf.GradientTape(persistent=True) as tape:
         tape.watch([x, kernel])
         ours = shared_atrous_convolutions(x, kernel, RATES, form)
         total = sum(tf.reduce_sum(a * b) for a, b in zip(ours, upstream, strict=True))
@@ -66,7 +70,8 @@ def test_rate_zero_reads_one_pixel(rng):
     np.testing.assert_allclose(result, x @ kernel.sum(axis=(0, 1)), rtol=1e-4, atol=1e-5)
 
 
-def test_run_time_sizes_with_rates_beyond_the_map(rng):
+@pytest.mark.parametrize("level", ["slices", "full"])
+def test_run_time_sizes_with_rates_beyond_the_map(rng, level):
     x = rng.normal(size=(1, 5, 6, 3)).astype("float32")
     kernel = tf.constant(rng.normal(size=(3, 3, 3, 4)), tf.float32)
 
@@ -74,15 +79,17 @@ def test_run_time_sizes_with_rates_beyond_the_map(rng):
     def convolve(images):
         return shared_atrous_convolutions(images, kernel, RATES, "product")
 
-    for one, rate in zip(convolve(x), RATES, strict=True):
+    with rearrangement(level):
+        results = convolve(x)
+    for one, rate in zip(results, RATES, strict=True):
         np.testing.assert_allclose(
             one, atrous_convolution(x, kernel.numpy(), rate), rtol=1e-4, atol=1e-4
         )
 
 
-@pytest.mark.parametrize("form", ["direct", "product"])
+@pytest.mark.parametrize(("form", "level"), FORMS)
 @pytest.mark.parametrize("size", [(9, 14), (None, None)], ids=["static", "run_time"])
-def test_a_grid_equals_its_pairs(rng, form, size):
+def test_a_grid_equals_its_pairs(rng, form, level, size):
     """Rows and columns apart, against zero-filled kernels of unequal rates; the last are beyond."""
     rates = (1, 3, 20)
     pairs = list(itertools.product(rates, rates))
@@ -98,7 +105,8 @@ def test_a_grid_equals_its_pairs(rng, form, size):
             total = sum(tf.reduce_sum(a * b) for a, b in zip(maps, upstream, strict=True))
         return maps, tape.gradient(total, [images, weights])
 
-    maps, gradients = ours(x, kernel)
+    with rearrangement(level):
+        maps, gradients = ours(x, kernel)
     for one, pair in zip(maps, pairs, strict=True):
         np.testing.assert_allclose(
             one, atrous_convolution(x.numpy(), kernel.numpy(), pair), rtol=1e-4, atol=1e-4
