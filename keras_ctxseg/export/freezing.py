@@ -12,6 +12,8 @@ from keras_ctxseg.export.batch_norm_folding import fold_batch_norms
 from keras_ctxseg.export.constant_folding import fold_constants
 from keras_ctxseg.export.quiet import captured_noise
 
+INPUT = "images"
+
 
 class FrozenForward(tf.Module):
     """A model's forward pass at inference, without variables.
@@ -65,31 +67,40 @@ def frozen_forward(
     Returns:
         The same outputs, to the rounding of float32.
     """
-    spec = tf.TensorSpec(input_shape, tf.float32, name="images")
-
-    @tf.function(input_signature=[spec], autograph=False)
-    def infer(images):
-        outputs = model(images, training=False)
-        return {name: tf.identity(value, name=f"out_{name}") for name, value in outputs.items()}
-
     with captured_noise(), tf.device("CPU:0"):
-        traced = infer.get_concrete_function()
-        frozen = _constants_for_variables(traced)
-        # Structured outputs are flat in the order of their sorted names.
-        names = dict(
-            zip(sorted(traced.structured_outputs), (t.op.name for t in frozen.outputs), strict=True)
-        )
-        graph = frozen.graph.as_graph_def()
-        keep = [frozen.inputs[0].op.name, *names.values()]
+        graph, names = _traced(model, input_shape)
+        keep = [INPUT, *names.values()]
         graph = fold_batch_norms(fold_constants(graph, keep), keep)
         # Its place among devices is for whoever runs it to say.
         for node in graph.node:
             node.device = ""
-        return FrozenForward(graph, tf.TensorSpec(input_shape, tf.float32, keep[0]), names)
+        return FrozenForward(graph, tf.TensorSpec(input_shape, tf.float32, INPUT), names)
 
 
-def _constants_for_variables(function):
-    # Not exported by TensorFlow, but the way that its own converters take.
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    return convert_variables_to_constants_v2(function, lower_control_flow=False)
+def _traced(
+    model: keras.Model, input_shape: tuple[int | None, ...]
+) -> tuple[tf.compat.v1.GraphDef, dict[str, str]]:
+    """One flat graph with the weights' values in it, and its outputs' nodes by name."""
+    weights = [
+        [variable.numpy() for variable in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    ]
+    graph = tf.__internal__.FuncGraph("frozen_forward")
+    eager = tf.config.functions_run_eagerly()
+    # Writes out what Keras hands to XLA as functions of their own (grouped convolutions).
+    tf.config.run_functions_eagerly(True)
+    try:
+        with graph.as_default():
+            images = tf.compat.v1.placeholder(tf.float32, input_shape, name=INPUT)
+            outputs, _ = model.stateless_call(
+                *([tf.constant(value) for value in values] for values in weights),
+                images,
+                training=False,
+            )
+            names = {
+                name: tf.identity(value, name=f"output_{name}").op.name
+                for name, value in outputs.items()
+            }
+    finally:
+        tf.config.run_functions_eagerly(eager)
+    return graph.as_graph_def(), names
