@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from keras_ctxseg._version import __version__
 
-_CORE = ("layers", "backbones", "heads", "models", "losses", "metrics")
+_CORE = ("layers", "backbones", "heads", "models", "losses", "metrics", "panoptic")
 # Keras must know the optimizers and the schedule too before it can load a compiled checkpoint.
 _REGISTERED = ("training.optimizers", "training.schedule")
 _LAZY = ("data", "training", "evaluation", "export", "benchmark", "doctor", "cli")

@@ -16,6 +16,13 @@ from keras_ctxseg.metrics.class_counts import (
 )
 from keras_ctxseg.metrics.confusion import ConfusionMatrix
 from keras_ctxseg.metrics.mean_iou import MeanIoU
+from keras_ctxseg.metrics.panoptic_quality import (
+    PanopticCounts,
+    PanopticQuality,
+    PanopticScores,
+    count_segments,
+    panoptic_scores,
+)
 from keras_ctxseg.metrics.pixel_accuracy import PixelAccuracy
 from keras_ctxseg.metrics.scores import SegmentationScores, scores_from_confusion
 
@@ -24,6 +31,9 @@ __all__ = [
     "ClassCounts",
     "ConfusionMatrix",
     "MeanIoU",
+    "PanopticCounts",
+    "PanopticQuality",
+    "PanopticScores",
     "PixelAccuracy",
     "SegmentationScores",
     "bin_edges",
@@ -31,7 +41,9 @@ __all__ = [
     "calibration_errors",
     "class_accuracy",
     "class_iou",
+    "count_segments",
     "mean_iou_policies",
+    "panoptic_scores",
     "percentile_interval",
     "resample_images",
     "scores_from_confusion",

@@ -1,0 +1,15 @@
+"""From classes, centres and offsets to segments, as operations of every Keras backend."""
+
+from keras_ctxseg.panoptic.centers import Centers, find_centers
+from keras_ctxseg.panoptic.grouping import nearest_centers
+from keras_ctxseg.panoptic.merging import Segments, merge_segments
+from keras_ctxseg.panoptic.options import GroupingOptions
+
+__all__ = [
+    "Centers",
+    "GroupingOptions",
+    "Segments",
+    "find_centers",
+    "merge_segments",
+    "nearest_centers",
+]
