@@ -9,12 +9,13 @@ import importlib
 import sys
 from pathlib import PurePath
 
+from keras_ctxseg import _weights_elsewhere
 from keras_ctxseg._version import __version__
 
 _CORE = ("layers", "backbones", "heads", "models", "losses", "metrics", "panoptic")
 # Keras must know the optimizers and the schedule too before it can load a compiled checkpoint.
 _REGISTERED = ("training.optimizers", "training.schedule")
-_LAZY = ("data", "training", "evaluation", "export", "benchmark", "doctor", "cli")
+_LAZY = ("data", "training", "evaluation", "export", "convert", "benchmark", "doctor", "cli")
 
 __all__ = ["__version__", *_CORE, *_LAZY]
 
@@ -28,6 +29,13 @@ def __getattr__(name: str):
 def __dir__() -> list[str]:
     return sorted(set(globals()) | set(__all__))
 
+
+def _load_elsewhere(model, weights: str) -> str:
+    return importlib.import_module(f"{__name__}.convert").load_elsewhere(model, weights)
+
+
+# The core must not look upwards to where other projects' weights are converted; it is told here.
+_weights_elsewhere.load = _load_elsewhere
 
 # The `ctxseg` command prints its help without waiting for Keras, and loads the core when needed.
 if PurePath(sys.argv[0] if sys.argv else "").stem != "ctxseg":

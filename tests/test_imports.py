@@ -23,9 +23,10 @@ ALLOWED = {
     "evaluation": CORE | {"data"},
     "export": CORE | {"data", "evaluation", "training"},
     "training": CORE | {"data", "evaluation"},
+    "convert": {"layers", "backbones", "models"},
     "benchmark": CORE | {"data", "evaluation", "training", "export"},
     "doctor": CORE | {"training", "export"},
-    "cli": CORE | {"data", "evaluation", "training", "export", "benchmark", "doctor"},
+    "cli": CORE | {"data", "evaluation", "training", "export", "convert", "benchmark", "doctor"},
 }
 # The files of the core that hold a backend's own call; they import it inside a function.
 BACKEND_FILES = {

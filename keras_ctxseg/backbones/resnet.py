@@ -34,6 +34,8 @@ class ResNet(Backbone):
         padding: Of strided convolutions and the pool, `"symmetric"` (PyTorch's) or `"same"`
             (TensorFlow's, as tf-models has it).
         normalization: What the images are brought to: `"imagenet"`, `"centred"` or `"caffe"`.
+        activation: `"relu"`, or `"swish"`, as tf-models trained its DeepLabs; that one needs
+            `padding="same"`.
     """
 
     mean, std = IMAGENET_MEAN, IMAGENET_STD
@@ -48,6 +50,7 @@ class ResNet(Backbone):
         stride_in_1x1: bool = False,
         padding: str = "symmetric",
         normalization: str = "imagenet",
+        activation: str = "relu",
     ):
         if depth not in _BLOCKS:
             raise ValueError(f"`depth` must be one of {list(_BLOCKS)}. Received: depth={depth}")
@@ -68,6 +71,13 @@ class ResNet(Backbone):
                 "Received: stride_in_1x1=True"
             )
         self.stride_in_1x1 = stride_in_1x1
+        if activation != "relu" and (activation != "swish" or padding != "same"):
+            # The symmetric pool pads by 0, which is the smallest value after ReLU only.
+            raise ValueError(
+                "`activation` must be 'relu', or 'swish' with padding='same'. "
+                f"Received: activation={activation!r}, padding={padding!r}"
+            )
+        self.activation = activation
         expansion = _EXPANSION[self.block]
         super().__init__(
             output_stride,
@@ -112,17 +122,23 @@ class ResNet(Backbone):
         stride1, stride2 = (strides, 1) if self.stride_in_1x1 else (1, strides)
         y = self._conv(x, filters, 1, f"{name}_conv1", stride1)
         y = self._conv(y, filters, 3, f"{name}_conv2", stride2, entry_dilation)
-        y = self._conv(y, 4 * filters, 1, f"{name}_conv3", activation=None)
+        y = self._conv(y, 4 * filters, 1, f"{name}_conv3", activate=False)
         if project:
-            x = self._conv(x, 4 * filters, 1, f"{name}_shortcut", strides, activation=None)
-        return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
+            x = self._conv(x, 4 * filters, 1, f"{name}_shortcut", strides, activate=False)
+        return self._join(x, y, name)
 
     def _basic(self, x, filters, strides, entry_dilation, dilation, project, name):
         y = self._conv(x, filters, 3, f"{name}_conv1", strides, entry_dilation)
-        y = self._conv(y, filters, 3, f"{name}_conv2", 1, dilation, activation=None)
+        y = self._conv(y, filters, 3, f"{name}_conv2", 1, dilation, activate=False)
         if project:
-            x = self._conv(x, filters, 1, f"{name}_shortcut", strides, activation=None)
-        return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
+            x = self._conv(x, filters, 1, f"{name}_shortcut", strides, activate=False)
+        return self._join(x, y, name)
+
+    def _join(self, x, y, name):
+        x = layers.Add(name=f"{name}_add")([x, y])
+        if self.activation == "relu":
+            return layers.ReLU(name=f"{name}_relu")(x)
+        return layers.Activation(self.activation, name=f"{name}_{self.activation}")(x)
 
     def _pool(self, x, strides: int):
         if self.padding == "same":
@@ -131,14 +147,14 @@ class ResNet(Backbone):
         x = layers.ZeroPadding2D(1, name="backbone_pool_pad")(x)
         return layers.MaxPooling2D(3, strides, name="backbone_pool")(x)
 
-    def _conv(self, x, filters, kernel_size, name, strides=1, dilation=1, activation="relu"):
+    def _conv(self, x, filters, kernel_size, name, strides=1, dilation=1, activate=True):
         layer = ConvNormAct(
             filters,
             kernel_size,
             strides=strides,
             dilation=dilation if kernel_size > 1 else 1,
             padding=self.padding,
-            activation=activation,
+            activation=self.activation if activate else None,
             epsilon=1e-5,
             name=name,
         )

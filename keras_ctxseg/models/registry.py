@@ -105,8 +105,10 @@ def build(
         output_stride: 8, 16 or 32: input pixels per pixel of the last feature map. By default the
             family's. Classifiers have none. For `spinenet_seg` also 4: which output the head reads,
             and other weights for each (see `spinenet_for_segmentation`).
-        weights: Path of a `.weights.h5` or `.keras` file of the same model, or `None` for random
-            ones.
+        weights: `None` for random ones; path of a `.weights.h5` or `.keras` file of the same model
+            (a classifier of another number of classes keeps its initial values); `"imagenet"` for
+            the backbone's published ones; or another project's, `source:path` or
+            `source:url#sha256=digits`, see `keras_ctxseg.convert`.
         **options: Options of the family (such as `rates=(6, 12, 18, 24)`) and of the backbone (such
             as `stem="deep"` or `width=0.5`), or of the classifier.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_ctxseg._weights_elsewhere import absolute
 from keras_ctxseg.training.config import ConfigError, RunConfig
 from keras_ctxseg.training.config_file import load_config, save_config
 from keras_ctxseg.training.config_schema import plain
@@ -121,7 +122,7 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
         config,
         output_dir=os.path.abspath(config.output_dir),
         data=replace(config.data, options=options),
-        model=replace(config.model, weights=None if weights is None else os.path.abspath(weights)),
+        model=replace(config.model, weights=None if weights is None else absolute(weights)),
     )
 
 

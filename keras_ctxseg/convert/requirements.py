@@ -1,0 +1,57 @@
+"""What a model must be built with for a source's weights to mean the same in it."""
+
+import keras
+
+from keras_ctxseg.convert.errors import ConversionError
+from keras_ctxseg.convert.tables import Source, Table
+from keras_ctxseg.layers import NormalizeImages
+from keras_ctxseg.layers.normalize_images import NORMALIZATIONS
+
+
+def check_model(model: keras.Model, table: Table, source: Source) -> None:
+    """Refuses a model that differs from the source's network in what no weight shows.
+
+    Raises:
+        ConversionError: Naming the option of `build` that makes them agree.
+    """
+    ours = _normalization(model)
+    if ours is not None and ours != table.normalization:
+        raise ConversionError(
+            f"{source.name} normalises images otherwise than {model.name!r} does; build it with "
+            f"normalization={table.normalization!r}. Found: {ours!r}"
+        )
+    if table.backbone == "resnet":
+        first = _layer(model, "backbone_stage3_block1_conv1")
+        bottleneck = _layer(model, "backbone_stage3_block1_conv3") is not None
+        strides = first is not None and first.strides == 2
+        if bottleneck and strides != table.stride_in_1x1:
+            raise ConversionError(
+                f"{source.name}'s bottlenecks stride elsewhere than those of {model.name!r}; build "
+                f"it with stride_in_1x1={table.stride_in_1x1}"
+            )
+
+
+def notes_on(model: keras.Model, table: Table, source: Source) -> tuple[str, ...]:
+    """What differs but does no harm."""
+    stem = _layer(model, "backbone_stem_conv1") or _layer(model, "backbone_stem_conv")
+    if stem is None or table.backbone == "spinenet" or stem.padding == table.padding:
+        return ()
+    return (
+        f"{source.name} pads strided convolutions {table.padding!r}, the model {stem.padding!r}: "
+        "features differ slightly at sizes that are not 32·k + 1, unless it is built with "
+        f"padding={table.padding!r}",
+    )
+
+
+def _normalization(model: keras.Model) -> str | None:
+    for layer in model.layers:
+        if isinstance(layer, NormalizeImages):
+            statistics = (layer.mean, layer.std)
+            return next(
+                (name for name, known in NORMALIZATIONS.items() if known == statistics), "another"
+            )
+    return None
+
+
+def _layer(model: keras.Model, name: str):
+    return next((layer for layer in model.layers if layer.name == name), None)

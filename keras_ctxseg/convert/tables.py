@@ -1,0 +1,101 @@
+"""What a source says about a network: which of its layers is which of ours."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import numpy as np
+
+from keras_ctxseg.convert.dialects import Dialect
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of a table; names are patterns (see `naming_patterns`).
+
+    Attributes:
+        ours: Path in our model: of a conv-norm-act, or of a single layer.
+        layer: Their convolution or matrix; `""` where ours is a normalisation alone.
+        norm: Their normalisation; `""` where there is none.
+        reorder: What brings their kernel, laid out as Keras does, into our order of channels.
+    """
+
+    ours: str
+    layer: str = ""
+    norm: str = ""
+    reorder: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One network of a source.
+
+    Attributes:
+        backbone: Which of our backbones it is, such as `"resnet"`; see `backbone_of`.
+        rows: The lines, or a function `(our paths, their names)` to them. Of several lines for one
+            path, that one counts whose layers are in the checkpoint.
+        epsilon: Of their normalisations.
+        normalization: What their images are brought to, as our backbones' option says it.
+        padding: Of their strided convolutions, as our backbones' option says it.
+        stride_in_1x1: Whether their bottlenecks stride in the first 1×1 convolution.
+        unused: As `Source.unused`, for this network alone.
+        may_be_larger: Whether theirs may have more than ours, as a SpineNet with more outputs.
+    """
+
+    backbone: str
+    rows: Sequence[Row] | Callable[[Collection[str], Mapping], Sequence[Row]]
+    epsilon: float
+    normalization: str = "imagenet"
+    padding: str = "symmetric"
+    stride_in_1x1: bool = False
+    unused: Sequence[tuple[str, str]] = ()
+    may_be_larger: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A project whose checkpoints can be converted.
+
+    Attributes:
+        name: As `--from` takes it.
+        dialect: How its framework names and lays out weights.
+        tables: Its networks.
+        renames: Patterns and what replaces them, applied to the checkpoint's names, in order.
+        unused: Patterns of what our models have no place for, and why.
+        impostors: Patterns of what only an architecture with the same shapes but other mathematics
+            has, and what that is; they are refused.
+    """
+
+    name: str
+    dialect: Dialect
+    tables: Sequence[Table]
+    renames: Sequence[tuple[str, str]] = ()
+    unused: Sequence[tuple[str, str]] = ()
+    impostors: Sequence[tuple[str, str]] = ()
+
+    def rename(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The checkpoint's arrays under the names that the tables speak of."""
+        renamed = {}
+        for name, array in arrays.items():
+            for pattern, replacement in self.renames:
+                name = re.sub(pattern, replacement, name)
+            renamed[name] = array
+        return renamed
+
+    def why_unused(self, name: str, table: Table) -> str:
+        """Why an array has no place in our models, or `""` where that is not known."""
+        known = (*self.unused, *table.unused)
+        return next((why for pattern, why in known if re.search(pattern, name)), "")
+
+
+_MARKS = {
+    "resnet": "backbone_stage2_block1_conv1",
+    "mobilenet_v2": "backbone_stage2_block1_depthwise",
+    "xception65": "backbone_stage2_entry_conv1_depthwise",
+    "spinenet": "backbone_node0_block1_conv1",
+}
+
+
+def backbone_of(paths: Collection[str]) -> str:
+    """Tells by its layers' paths which kind of backbone a model stands on; `""` for none."""
+    return next((name for name, mark in _MARKS.items() if mark in paths), "")
