@@ -10,10 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ctxseg._grouping_options import GroupingOptions
 from keras_ctxseg._panoptic_labels import class_ids
 from keras_ctxseg.evaluation.full_size import check_num_classes
 from keras_ctxseg.evaluation.image_counts import ImageCounts, count_image
 from keras_ctxseg.evaluation.on_replicas import on_replicas
+from keras_ctxseg.evaluation.panoptic.predictor import PanopticPredictor
 from keras_ctxseg.evaluation.predictor import Predictor
 from keras_ctxseg.evaluation.progress import track
 from keras_ctxseg.evaluation.protocol import Protocol
@@ -22,6 +24,12 @@ from keras_ctxseg.evaluation.size_batches import (
     Example,
     batches_of_equal_size,
     example_name,
+)
+from keras_ctxseg.metrics.panoptic_quality import (
+    PanopticCounts,
+    PanopticScores,
+    count_segments,
+    panoptic_scores,
 )
 from keras_ctxseg.metrics.scores import scores_from_confusion
 
@@ -45,8 +53,10 @@ class Evaluator:
         progress: draw a progress bar in the terminal.
         protocol: scales, mirror images, windows; the plain prediction where missing.
         details: score contours and calibration too.
-        thing_classes: ids of the classes whose objects are told apart; label maps are panoptic
-            ones then, class + 1024 * instance.
+        thing_classes: ids of the classes whose objects are told apart. Label maps are panoptic
+            ones then, class + 1024 * instance, the model puts out centres, and panoptic quality is
+            scored too.
+        grouping: how centres and offsets become segments.
 
     Raises:
         ValueError: `num_classes` or `class_names` disagrees with the model, or Keras does not run
@@ -64,6 +74,7 @@ class Evaluator:
         protocol: Protocol | None = None,
         details: bool = True,
         thing_classes: Sequence[int] = (),
+        grouping: GroupingOptions | None = None,
     ):
         check_num_classes(model, num_classes)
         names = tuple(class_names or (str(k) for k in range(num_classes)))
@@ -72,7 +83,11 @@ class Evaluator:
                 f"`class_names` must name {num_classes} classes. Received: {len(names)} names"
             )
         self.predictor = Predictor(model, protocol, batch_size)
-        self._predict = on_replicas(self.predictor)
+        self._predict = (
+            PanopticPredictor(model, thing_classes, ignore_label, grouping, protocol)
+            if thing_classes
+            else on_replicas(self.predictor)
+        )
         self.model = model
         self.num_classes = num_classes
         self.ignore_label = ignore_label
@@ -97,13 +112,16 @@ class Evaluator:
         start = time.perf_counter()
         counts: dict[int, ImageCounts] = {}
         scores: dict[int, ImageScore] = {}
+        segments: dict[int, PanopticCounts] = {}
         total = len(examples) if isinstance(examples, Sequence) else _cardinality(examples)
         stream = track(self._read(examples), "Evaluating", total, self.progress)
         for batch in batches_of_equal_size(stream, self.batch_size, 4 * self.batch_size):
             images = np.stack([example.image for example in batch])
             predicted = self._predict(images, batch[0].label.shape)
             for example, *prediction in zip(batch, *predicted, strict=True):
-                counts[example.index] = self._count(example, *prediction)
+                counts[example.index] = self._count(example, *prediction[:3])
+                if self.thing_classes:
+                    segments[example.index] = self._count_segments(example, prediction[3])
                 scores[example.index] = _image_score(
                     example, counts[example.index].confusion.dense(self.num_classes)
                 )
@@ -122,6 +140,7 @@ class Evaluator:
             seconds=time.perf_counter() - start,
             counts=tuple(counts[k] for k in order),
             protocol=self.predictor.protocol,
+            panoptic=self._panoptic_scores([segments[k] for k in order if k in segments]),
         )
 
     def predict(
@@ -145,7 +164,10 @@ class Evaluator:
                     f"Received: {label.dtype} of shape {label.shape}"
                 )
             label = label.astype(np.int32)
-            yield Example(index, name, image, class_ids(label) if self.thing_classes else label)
+            if self.thing_classes:
+                yield Example(index, name, image, class_ids(label), label)
+            else:
+                yield Example(index, name, image, label)
 
     def _count(self, example: Example, labels, confidence, finite) -> ImageCounts:
         if not finite:
@@ -163,6 +185,16 @@ class Evaluator:
             )
         except ValueError as error:
             raise ValueError(f"label map of image {example.name!r}: {error}") from None
+
+    def _count_segments(self, example: Example, predicted: np.ndarray) -> PanopticCounts:
+        assert example.panoptic is not None
+        return count_segments(example.panoptic, predicted, self.num_classes, self.ignore_label)
+
+    def _panoptic_scores(self, images: Sequence[PanopticCounts]) -> PanopticScores | None:
+        if not self.thing_classes:
+            return None
+        total = sum(images, PanopticCounts.none(self.num_classes))
+        return panoptic_scores(total, self.thing_classes)
 
 
 def _image_score(example: Example, matrix: np.ndarray) -> ImageScore:

@@ -9,6 +9,9 @@ from keras_ctxseg.evaluation.report_figures import known_interval
 
 TILES = {
     "mean_iou": "mean IoU",
+    "panoptic.all.pq": "panoptic quality",
+    "panoptic.things.pq": "PQ of things",
+    "panoptic.stuff.pq": "PQ of stuff",
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
@@ -36,18 +39,25 @@ CONVENTIONS = {
 def score_tiles(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Title, value and interval of the main scores that `EvaluationResult.to_dict()` holds."""
     return [
-        {"title": title, "value": content[name], "interval": _interval(content, name)}
+        {"title": title, "value": _value(content, name), "interval": _interval(content, name)}
         for name, title in TILES.items()
-        if name in ("mean_iou", "pixel_accuracy") or content.get(name) is not None
+        if name in ("mean_iou", "pixel_accuracy") or _value(content, name) is not None
     ]
+
+
+def _value(content: Mapping[str, Any], name: str) -> Any:
+    """What stands at a dotted name, or None."""
+    value: Any = content
+    for key in name.split("."):
+        value = (value or {}).get(key)
+    return value
 
 
 def other_conventions(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Title, value, interval and meaning of the scores that other work reports."""
     rows = []
     for name, (title, note) in CONVENTIONS.items():
-        section, _, key = name.rpartition(".")
-        value = (content.get(section) or {}).get(key) if section else content.get(key)
+        value = _value(content, name)
         if value is not None:
             rows.append(
                 {

@@ -13,10 +13,12 @@ import numpy as np
 
 from keras_ctxseg.evaluation import details
 from keras_ctxseg.evaluation.image_counts import ImageCounts
+from keras_ctxseg.evaluation.panoptic.summary import panoptic_table
 from keras_ctxseg.evaluation.protocol import Protocol
 from keras_ctxseg.evaluation.scores_file import ABSENT_POLICY, scores_to_dict, scores_to_text
 from keras_ctxseg.metrics.bootstrap import resample_images
 from keras_ctxseg.metrics.calibration import CalibrationCounts
+from keras_ctxseg.metrics.panoptic_quality import PanopticScores
 from keras_ctxseg.metrics.scores import SegmentationScores
 
 __all__ = ["ABSENT_POLICY", "EvaluationResult", "ImageScore"]
@@ -59,6 +61,7 @@ class EvaluationResult:
         seconds: wall-clock time of the evaluation, reading included.
         counts: of each image, in the same order; empty where nobody kept them.
         protocol: how the predictions were made.
+        panoptic: quality of the segments; None where instances were not told apart.
 
     Contours, calibration and intervals follow from the images' counts when first asked for.
     """
@@ -71,6 +74,7 @@ class EvaluationResult:
     seconds: float
     counts: tuple[ImageCounts, ...] = ()
     protocol: Protocol = field(default_factory=Protocol)
+    panoptic: PanopticScores | None = None
 
     @cached_property
     def boundary(self) -> details.BoundaryScores | None:
@@ -169,6 +173,8 @@ class EvaluationResult:
                 f"Left out of the mean IoU, as neither labels nor predictions show them: "
                 f"{', '.join(self.absent_classes)}"
             )
+        if self.panoptic is not None:
+            lines += ["", panoptic_table(self.panoptic, self.class_names)]
         return "\n".join(lines)
 
 

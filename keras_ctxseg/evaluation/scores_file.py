@@ -19,6 +19,9 @@
     calibration         {edges: [bins + 1], pixels, confidence, accuracy: [bins],
                         expected_error, maximum_error}; confidence and accuracy are null in empty
                         bins; null without details
+    panoptic            {all, things, stuff: {pq, sq, rq, classes},
+                        classes: [{id, name, is_thing, pq, sq, rq, iou: of matched pairs, summed,
+                        matched, missed, invented}]}; only of panoptic models
     protocol            {name, scales, flip, average, window, stride, blend, pad_to_window}
     confusion           {rows: "label", columns: "prediction", unit: "pixels", matrix}
     images              [{name, height, width, valid_pixels, mean_iou, pixel_accuracy,
@@ -43,6 +46,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_ctxseg.evaluation.contours import DIAGONAL_SHARE
+from keras_ctxseg.evaluation.panoptic.summary import panoptic_to_dict
 
 if TYPE_CHECKING:
     from keras_ctxseg.evaluation.result import EvaluationResult
@@ -89,6 +93,11 @@ def scores_to_dict(result: EvaluationResult) -> dict[str, Any]:
         },
         "boundary": _boundary(result),
         "calibration": None if result.calibration is None else _plain(asdict(result.calibration)),
+        **(
+            {"panoptic": _plain(panoptic_to_dict(result.panoptic, result.class_names))}
+            if result.panoptic
+            else {}
+        ),
         "protocol": result.protocol.to_dict(),
         "confusion": {
             "rows": "label",

@@ -18,12 +18,14 @@ class Example:
         name: its name, for scores and errors.
         image: (image_height, image_width, 3) float32, RGB in 0 ... 255.
         label: (height, width) integer class ids, at the size that scores count at.
+        panoptic: likewise with instances on top, where they are scored.
     """
 
     index: int
     name: str
     image: np.ndarray
     label: np.ndarray
+    panoptic: np.ndarray | None = None
 
 
 def batches_of_equal_size(

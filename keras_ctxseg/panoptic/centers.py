@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_ctxseg.panoptic.options import GroupingOptions
+from keras_ctxseg._grouping_options import GroupingOptions
 
 
 class Centers(NamedTuple):

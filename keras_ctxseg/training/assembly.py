@@ -173,6 +173,7 @@ def build_evaluator(
         protocol=protocol,
         details=not in_training,
         thing_classes=dataset.thing_classes,
+        grouping=config.panoptic,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from keras_ctxseg._grouping_options import GroupingOptions
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
 
 
@@ -32,7 +33,8 @@ class ModelConfig:
         name: `<family>_<backbone>`, as `keras_ctxseg.models.list_models()` lists them.
         num_classes: classes to predict; null takes the data set's count.
         options: further arguments of `keras_ctxseg.models.build`, which checks them.
-        weights: path of a `.keras` checkpoint to start from.
+        weights: what to start from: path of a `.keras` or `.weights.h5` file, `imagenet`, or
+            another project's checkpoint, as `keras_ctxseg.models.build` takes it.
     """
 
     name: str
@@ -260,6 +262,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    panoptic: GroupingOptions = field(default_factory=GroupingOptions)
     output_dir: str = "runs"
 
     def __post_init__(self):

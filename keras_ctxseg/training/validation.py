@@ -61,9 +61,12 @@ class Validation(keras.callbacks.Callback):
             return
         step = self.plan.step_after(epoch)
         with averaged_weights(self.model):
-            scores = self.evaluate().scores
+            result = self.evaluate()
+            scores = result.scores
             logs["val_mean_iou"] = float(scores.mean_iou)
             logs["val_pixel_accuracy"] = float(scores.pixel_accuracy)
+            if result.panoptic is not None:
+                logs["val_panoptic_quality"] = result.panoptic.all.pq
             if self.best_mean_iou is None or scores.mean_iou > self.best_mean_iou:
                 self.best_mean_iou = float(scores.mean_iou)
                 state = TrainingState(epoch + 1, step, self.best_mean_iou)
