@@ -120,7 +120,8 @@ def _match(node, nodes: dict, uses: Counter) -> _Match | None:
     scale, inner = _constant_and_other(nodes[node_name(product)], nodes)
     if scale is None:
         return None
-    bias, after = 0.0, []
+    bias: float | np.ndarray = 0.0
+    after = []
     while uses[inner] == 1:
         current = nodes[node_name(inner)]
         if current.op == "BatchToSpaceND":

@@ -23,8 +23,12 @@ def main(saved_model: str, exchange: str, count: str) -> None:
         logits = segment_floats(images=tf.constant(image[np.newaxis], tf.float32))["logits"]
         np.save(folder / f"logits_{index}.npy", logits[0].numpy())
     files = tf.stack([tf.io.encode_png(image) for image in images])
-    for name, value in loaded.signatures["serving_default"](images=files).items():
-        np.save(folder / f"{name}.npy", value.numpy())
+    answer = loaded.signatures["serving_default"](images=files)
+    errors = [error.decode() for error in answer["errors"].numpy() if error]
+    if errors:
+        raise RuntimeError(errors[0])
+    for name in ("labels", "scores", "sizes"):
+        np.save(folder / f"{name}.npy", answer[name].numpy())
     if "keras_ctxseg" in sys.modules:
         raise RuntimeError("loading the SavedModel imported keras_ctxseg")
 

@@ -11,7 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ctxseg._grouping_options import GroupingOptions
+from keras_ctxseg._panoptic_labels import INSTANCE_OUTPUTS
+from keras_ctxseg.evaluation.panoptic.graph import check_panoptic_model
 from keras_ctxseg.export.errors import ExportError
+from keras_ctxseg.export.panoptic_serving import panoptic_signature
 from keras_ctxseg.export.parity import (
     ParityReport,
     check_parity,
@@ -47,6 +51,8 @@ def export_saved_model(
     *,
     version: int | None = None,
     check_images: Sequence[np.ndarray] | None = None,
+    thing_classes: Sequence[int] = (),
+    grouping: GroupingOptions | None = None,
 ) -> ExportResult:
     """Writes `directory/version/`, a SavedModel with the signatures of `ServingModule`.
 
@@ -64,6 +70,9 @@ def export_saved_model(
         version: a free version number; by default the next one.
         check_images: uint8 (height, width, 3) images to compare on, real ones if possible;
             by default three synthetic ones.
+        thing_classes: ids of the classes whose objects a panoptic model tells apart; with them the
+            export has the signature `panoptic`, see `panoptic_signature`.
+        grouping: how centres and offsets become segments.
 
     Raises:
         ExportError: the comparison failed, the version exists, or the place cannot be written to.
@@ -77,11 +86,16 @@ def export_saved_model(
             [(side + 32, side + 64), (side + 95, side + 40), (side, side)]
         )
     check_images = checked_images(check_images)
+    panoptic: dict = {}
+    if thing_classes:
+        check_panoptic_model(model, thing_classes)
+        panoptic["outputs"] = INSTANCE_OUTPUTS
+        panoptic["extra"] = panoptic_signature(thing_classes, grouping)
     if version is not None:
         check_version_is_free(directory, version)
     with staging_directory(directory) as staging:
         try:
-            module = ServingModule(model, ignore_label, image_scale)
+            module = ServingModule(model, ignore_label, image_scale, **panoptic)
             with captured_noise():
                 tf.saved_model.save(module, str(staging), signatures=module.signatures())
             path = staging / LABELS_FILE

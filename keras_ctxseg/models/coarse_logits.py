@@ -1,11 +1,13 @@
 """A model without its last upsampling, where logits are still small."""
 
+from collections.abc import Sequence
+
 import keras
 
 from keras_ctxseg.layers.resize import ResizeLike
 
 
-def coarse_logits_model(model: keras.Model) -> keras.Model:
+def coarse_logits_model(model: keras.Model, others: Sequence[str] = ()) -> keras.Model:
     """The part of a functional model up to its last bilinear resizing.
 
     Every family ends by resizing logits to the images' size. Who wants labels only can do that
@@ -13,11 +15,13 @@ def coarse_logits_model(model: keras.Model) -> keras.Model:
 
     Args:
         model: functional, from images to a dict with `"logits"`.
+        others: outputs of the model that are wanted as they are.
 
     Returns:
-        A model of the same layers and weights from images to `{"logits": ...}`, (batch, h, w,
-        classes), float32: what half-pixel bilinear interpolation to the images' size turns into
-        the model's own logits. Where the model does not end in one, these are its own logits.
+        A model of the same layers and weights from images to a dict of `"logits"` and `others`.
+        `"logits"`, (batch, h, w, classes) float32, are what half-pixel bilinear interpolation to
+        the images' size turns into the model's own logits. Where the model does not end in one,
+        they are its own.
     """
     logits = model.output["logits"]
     operation, node_index, _ = logits._keras_history
@@ -28,4 +32,5 @@ def coarse_logits_model(model: keras.Model) -> keras.Model:
             if coarse.dtype != "float32":
                 coarse = keras.ops.cast(coarse, "float32")
             logits = coarse
-    return keras.Model(model.inputs[0], {"logits": logits}, name=f"{model.name}_coarse")
+    outputs = {"logits": logits, **{name: model.output[name] for name in others}}
+    return keras.Model(model.inputs[0], outputs, name=f"{model.name}_coarse")

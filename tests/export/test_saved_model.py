@@ -45,7 +45,7 @@ def test_the_report_is_of_both_images(exported):
 
 def test_signatures_as_documented(exported):
     signatures = tf.saved_model.load(str(exported.path)).signatures
-    assert set(signatures) == {"serving_default", "float_images"}
+    assert set(signatures) == {"serving_default", "float_images", "logits", "labels"}
     files = signatures["serving_default"]
     assert files.structured_input_signature[1] == {
         "images": tf.TensorSpec((None,), tf.string, "images")
@@ -54,6 +54,8 @@ def test_signatures_as_documented(exported):
         "labels": tf.int32,
         "scores": tf.float32,
         "sizes": tf.int32,
+        "errors": tf.string,
+        "class_names": tf.string,
     }
     floats = signatures["float_images"]
     assert floats.structured_input_signature[1] == {
@@ -67,8 +69,8 @@ def test_errors_survive_the_export(exported):
     signatures = tf.saved_model.load(str(exported.path)).signatures
     with pytest.raises(tf.errors.InvalidArgumentError, match="at least 33 pixels a side"):
         signatures["float_images"](images=tf.zeros((1, 32, 40, 3)))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="JPEG or PNG"):
-        signatures["serving_default"](images=tf.constant(["text"]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="an empty batch"):
+        signatures["serving_default"](images=tf.constant([], tf.string, (0,)))
 
 
 def test_parity_finds_a_changed_weight(exported):
@@ -111,8 +113,9 @@ def test_a_report_beyond_its_limit_does_not_pass(difference):
 
 def test_a_refused_export_leaves_nothing(model, tmp_path, monkeypatch):
     class Broken(saved_model_file.ServingModule):
-        def _logits(self, images):
-            return super()._logits(images) + tf.range(5.0)
+        def coarse_logits(self, images):
+            logits, sizes = super().coarse_logits(images)
+            return logits + tf.range(5.0), sizes
 
     monkeypatch.setattr(saved_model_file, "ServingModule", Broken)
     with pytest.raises(ExportError, match="export refused: DISAGREES"):
@@ -122,10 +125,10 @@ def test_a_refused_export_leaves_nothing(model, tmp_path, monkeypatch):
 
 def test_a_hidden_python_dependency_is_found(model, tmp_path, monkeypatch):
     class Hidden(saved_model_file.ServingModule):
-        def _logits(self, images):
-            logits = super()._logits(images)
-            doubled = tf.numpy_function(lambda values: values, [logits], tf.float32)
-            return tf.ensure_shape(doubled, logits.shape)
+        def coarse_logits(self, images):
+            logits, sizes = super().coarse_logits(images)
+            same = tf.numpy_function(lambda values: values, [logits], tf.float32)
+            return tf.ensure_shape(same, logits.shape), sizes
 
     monkeypatch.setattr(saved_model_file, "ServingModule", Hidden)
     with pytest.raises(ExportError, match="does not run when loaded afresh"):

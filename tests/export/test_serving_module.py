@@ -6,18 +6,13 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_ctxseg.export import ServingModule
+from tests.export.encoded_files import encode
 from tests.export.exporting import random_image
 
 
 @pytest.fixture(scope="module")
 def serving(model):
     return ServingModule(model, ignore_label=200)
-
-
-def encode(image, file_format="PNG", mode="RGB", **options):
-    buffer = io.BytesIO()
-    Image.fromarray(image).convert(mode).save(buffer, file_format, **options)
-    return buffer.getvalue()
 
 
 def numpy_answer(model, image):
@@ -80,20 +75,16 @@ class TestSegmentFiles:
         outputs = serving.segment_files(tf.constant([file]))
         np.testing.assert_allclose(outputs["scores"][0], scores, rtol=1e-5, atol=1e-6)
 
-    @pytest.mark.parametrize(
-        ("files", "message"),
-        [
-            ([b"GIF89a" + bytes(40)], "expected the bytes of a JPEG or PNG file"),
-            ([b""], "expected the bytes of a JPEG or PNG file"),
-            ([], "Received an empty batch"),
-            ([encode(random_image(32, 80))], r"at least 33 pixels a side[\s\S]*\[32 80\]"),
-            ([encode(random_image(60, 60))[:200]], "."),
-        ],
-        ids=["gif", "empty file", "empty batch", "small", "truncated"],
-    )
-    def test_refusals(self, serving, files, message):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-            serving.segment_files(tf.constant(files, tf.string, (len(files),)))
+    def test_an_empty_batch_is_refused(self, serving):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Received an empty batch"):
+            serving.segment_files(tf.constant([], tf.string, (0,)))
+
+    def test_class_names_stand_beside_each_image(self, model):
+        named = ServingModule(model, class_names=["sky", "road", "boat", "car", "straße"])
+        outputs = named.segment_files(tf.constant([encode(random_image(40, 40))] * 2))
+        names = [name.decode() for name in outputs["class_names"][1].numpy()]
+        assert outputs["class_names"].shape == (2, 5)
+        assert names == ["sky", "road", "boat", "car", "straße"]
 
 
 class TestImageScale:
@@ -110,3 +101,48 @@ class TestImageScale:
         serving = ServingModule(model, image_scale=0.5)
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"scaling by 0\.5"):
             serving.segment_floats(tf.zeros((1, 64, 80, 3)))
+
+
+class TestFloatImages:
+    def test_labels_alone_are_those_of_the_logits(self, model):
+        images = np.float32([random_image(45, 60), random_image(45, 60, seed=1)])
+        serving = ServingModule(model, image_scale=0.75)
+        both = serving.segment_floats(images)
+        logits = serving.logits(images)["logits"]
+        alone = serving.labels(images)
+        np.testing.assert_array_equal(logits, both["logits"])
+        assert np.mean(alone["labels"] == both["labels"]) > 0.999  # ties in the last bit
+        softmax = tf.nn.softmax(logits).numpy().max(axis=-1)
+        np.testing.assert_allclose(alone["scores"], softmax, rtol=1e-4)
+
+    def test_a_family_adds_a_signature(self, model):
+        def extra(module):
+            @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3))])
+            def both(images):
+                return module.forward(images)
+
+            return {"both": both.get_concrete_function()}
+
+        serving = ServingModule(model, outputs=["aux_logits"], extra=extra)
+        images = np.float32([random_image(45, 60)])
+        got = serving.signatures()["both"](tf.constant(images))
+        expected = model(images, training=False)
+        for name in ("logits", "aux_logits"):
+            np.testing.assert_allclose(got[name], expected[name], rtol=1e-4, atol=1e-3)
+
+
+def test_bfloat16_rounds_and_no_more(model):
+    images = np.float32([random_image(60, 80)])
+    plain = ServingModule(model)
+    exact = plain.logits(images)["logits"].numpy()
+    rounded = ServingModule(model, precision="mixed_bfloat16")
+    types = {
+        (node.op, node.attr["T"].type)
+        for node in rounded.forward.graph_def.node
+        if node.op in ("Conv2D", "BiasAdd", "Relu")
+    }
+    assert {kind for _, kind in types} == {tf.bfloat16.as_datatype_enum}
+    got = rounded.logits(images)["logits"].numpy()
+    # Eight bits of mantissa: a relative error of 2^-9 an operation, and cancellation.
+    assert 0 < np.abs(got - exact).max() < 0.05 * np.abs(exact).max()
+    assert np.mean(got.argmax(-1) == exact.argmax(-1)) > 0.97

@@ -1,0 +1,113 @@
+import io
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_ctxseg.export import ServingModule
+from tests.export.encoded_files import damaged, encode, huge_jpeg, huge_png, originals
+from tests.export.exporting import random_image
+
+
+@pytest.fixture(scope="module")
+def serving(model):
+    return ServingModule(model, ignore_label=200)
+
+
+def one(serving, file):
+    outputs = serving.segment_files(tf.constant([file]))
+    return {name: value[0].numpy() for name, value in outputs.items()}
+
+
+BAD = {
+    "nothing": (b"", "expected the bytes of a JPEG or PNG file, received something else, of 0 byt"),
+    "zeros": (bytes(500), "received something else, of 500 bytes"),
+    "text": (b"<html>not an image</html>", "received something else, of 25 bytes"),
+    "gif": (encode(random_image(40, 40), "GIF"), "received something else"),
+    "bmp": (encode(random_image(40, 40), "BMP"), "received something else"),
+    "webp": (encode(random_image(40, 40), "WEBP"), "received something else"),
+    "png signature": (b"\x89PNG\r\n\x1a\n", "this PNG file is damaged or cut off"),
+    "jpeg signature": (b"\xff\xd8\xff", "this JPEG file is damaged or cut off"),
+    "half a png": (encode(random_image(60, 60))[:2000], "this PNG file is damaged or cut off"),
+    "half a jpeg": (encode(random_image(60, 60), "JPEG")[:900], "this JPEG file is damaged"),
+    "a png's header": (encode(random_image(60, 60))[:40], "this PNG file is damaged or cut off"),
+    "no end": (encode(random_image(60, 60), "JPEG")[:-2], "this JPEG file is damaged or cut off"),
+    "huge png": (huge_png(60_000, 50_000), "at most 33554432 pixels, received 50000x60000"),
+    "endless png": (huge_png(2**31 - 1, 2**31 - 1), "at most 33554432 pixels"),
+    "huge jpeg": (huge_jpeg(random_image(60, 60)), "at most 33554432 pixels, received 65000x65000"),
+    "no height": (huge_png(60, 0), "at least 33 pixels a side after scaling by 1, received 0x60"),
+    "small": (encode(random_image(32, 80)), "at least 33 pixels a side .*, received 32x80"),
+}
+
+
+@pytest.mark.parametrize("name", BAD, ids=list(BAD))
+def test_a_bad_file_says_why(serving, name):
+    file, message = BAD[name]
+    answer = one(serving, file)
+    assert_error(answer, message)
+    assert answer["labels"].size == 0
+
+
+def assert_error(answer, message):
+    assert re.search(message, answer["errors"].decode()), answer["errors"]
+    assert answer["sizes"].tolist() == [0, 0]
+    assert (answer["labels"] == 200).all()
+    assert (answer["scores"] == 0).all()
+
+
+@pytest.mark.parametrize("name", list(originals(random_image(8, 8))))
+def test_a_sound_file_is_read_as_pillow_reads_it(serving, name):
+    file = originals(random_image(48, 64))[name]
+    picture = Image.open(io.BytesIO(file))
+    pixels = np.asarray(picture)
+    if pixels.dtype == np.uint16:
+        rgb = np.dstack([np.uint8(pixels >> 8)] * 3)
+    else:
+        rgb = np.asarray(picture.convert("RGB"))
+    answer = one(serving, file)
+    assert answer["errors"] == b""
+    expected = serving.labels(np.float32(rgb[np.newaxis]))["labels"][0]
+    # JPEG's colours, and CMYK's above all, are converted by either's own rounding.
+    wanted = 0.97 if "jpeg" in name else 1.0
+    assert np.mean(answer["labels"] == expected) >= wanted
+
+
+def test_one_bad_image_of_eight_spoils_no_other(serving):
+    images = [random_image(40 + 5 * index, 60 - index, seed=index) for index in range(8)]
+    files = [encode(image, "PNG" if index % 2 else "JPEG") for index, image in enumerate(images)]
+    sound = serving.segment_files(tf.constant(files))
+    files[3] = files[3][: len(files[3]) // 2]
+    outputs = {
+        name: value.numpy() for name, value in serving.segment_files(tf.constant(files)).items()
+    }
+    assert_error({name: value[3] for name, value in outputs.items()}, "PNG file is damaged")
+    for index in set(range(8)) - {3}:
+        height, width = images[index].shape[:2]
+        assert outputs["errors"][index] == b""
+        assert outputs["sizes"][index].tolist() == [height, width]
+        for name in ("labels", "scores"):
+            np.testing.assert_array_equal(
+                outputs[name][index, :height, :width], sound[name][index, :height, :width]
+            )
+
+
+def test_no_damage_fails_a_request(serving):
+    random = np.random.default_rng(0)
+    sound = list(originals(random_image(40, 48)).values())
+    refused = 0
+    for _ in range(40):
+        files = [damaged(random, sound[index % len(sound)]) for index in range(10)]
+        # A file may still be readable; then its size is an image's, and all labels are classes.
+        outputs = serving.segment_files(tf.constant(files))
+        for error, size, labels in zip(
+            outputs["errors"].numpy(), outputs["sizes"].numpy(), outputs["labels"].numpy(),
+            strict=True,
+        ):  # fmt: skip
+            refused += error != b""
+            assert (error == b"") == (size.min() >= 33)
+            assert labels[: size[0], : size[1]].max(initial=0) < 5
+            assert (labels[size[0] :] == 200).all()
+    # By chance of the seed; what matters is that both kinds occur.
+    assert 50 < refused < 390
