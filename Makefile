@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: quickstart families test check format clean
+.PHONY: quickstart families test check format docs clean
 
 quickstart: $(INSTALLED)  ## Train, evaluate, draw and export on the embedded data set; a few minutes
 	$(BIN)/ctxseg quickstart
@@ -25,8 +25,12 @@ format: $(INSTALLED)  ## Put the formatting right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(INSTALLED)  ## Build the guide into site/
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/mkdocs build --strict
+
 clean:  ## Remove the environment and everything that a run makes
-	rm -rf $(VENV) build dist runs .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) build dist runs site .pytest_cache .ruff_cache .mypy_cache *.egg-info
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
