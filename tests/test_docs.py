@@ -1,4 +1,4 @@
-"""The guide: every page is in its menu, every link leads somewhere, every name it documents exists."""
+"""The guide: its menu has every page, its links lead somewhere, what it documents exists."""
 
 import importlib
 import re
