@@ -7,7 +7,7 @@ from keras import ops
 
 # Added to the logits of cells outside the map; exp of it is 0, and it is finite, so that a window
 # that lies wholly outside does not make NaN.
-_OUTSIDE = -1e9
+_OUTSIDE = -3e4
 
 
 @keras.saving.register_keras_serializable("keras_ctxseg")
