@@ -67,6 +67,8 @@ def export_run(
         config.data.image_scale,
         version=version,
         check_images=images,
+        thing_classes=dataset.thing_classes,
+        grouping=config.panoptic,
     )
     if config.export.litert:
         height, width = config.export.input_size or config.augmentation.crop_size
