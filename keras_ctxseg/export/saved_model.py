@@ -95,7 +95,7 @@ def export_saved_model(
         check_version_is_free(directory, version)
     with staging_directory(directory) as staging:
         try:
-            module = ServingModule(model, ignore_label, image_scale, **panoptic)
+            module = ServingModule(model, ignore_label, image_scale, class_names, **panoptic)
             with captured_noise():
                 tf.saved_model.save(module, str(staging), signatures=module.signatures())
             path = staging / LABELS_FILE
