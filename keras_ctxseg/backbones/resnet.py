@@ -101,7 +101,7 @@ class ResNet(Backbone):
         block = {"basic": self._basic, "bottleneck": self._bottleneck}[self.block]
         repeats = self.repeats[level - 2]
         factors = self.multi_grid if level == 5 and self.multi_grid else (1,) * repeats
-        filters = 64 * 2 ** (level - 2)
+        filters, expansion = 64 * 2 ** (level - 2), _EXPANSION[self.block]
         for index, factor in enumerate(factors):
             first = index == 0
             # A 1×1 convolution that strides leaves nothing before it to keep the old rate.
@@ -113,7 +113,7 @@ class ResNet(Backbone):
                 strides=plan.stride if first else 1,
                 entry_dilation=entry * factor,
                 dilation=plan.dilation * factor,
-                project=first and (level > 2 or self.block == "bottleneck"),
+                project=first and (level > 2 or x.shape[-1] != filters * expansion),
                 name=f"backbone_stage{level}_block{index + 1}",
             )
         return x
