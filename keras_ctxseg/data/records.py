@@ -29,6 +29,7 @@ _PNG_SIZE = 16  # where a PNG file holds its width and height
 # Bytes of a serialised record -> scalar strings: `image` and `label`, which are encoded files, and
 # `name`; without a name, an example is called by its number.
 Parser = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+LabelReader = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 
 
 class RecordExamples:
@@ -40,6 +41,8 @@ class RecordExamples:
         class_ids: integer `(65536,)`, the label image's grey value -> class id or ignore label; -1
             where there is none, which losses and metrics refuse.
         description: what is indexed, for the progress bar.
+        read_label: from what `parse` gives to the label map, int32 `(height, width)`; instead of
+            `class_ids`.
 
     Raises:
         ValueError: no such files, or one that is cut off.
@@ -51,6 +54,7 @@ class RecordExamples:
         parse: Parser,
         class_ids: np.ndarray,
         description: str = "records",
+        read_label: LabelReader | None = None,
     ):
         self._parse = parse
         paths = [Path(file) for file in files]
@@ -58,7 +62,8 @@ class RecordExamples:
         with tf.device("CPU"):
             self._files = tf.constant([str(path) for path in paths])
             self._numbers, self._starts = tf.constant(numbers), tf.constant(starts)
-            self._ids = tf.constant(class_ids, tf.int32)
+            ids = tf.constant(class_ids, tf.int32)
+        self._read_label = read_label or (lambda parts: tf.gather(ids, decode_grey(parts["label"])))
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -67,7 +72,7 @@ class RecordExamples:
         """See `ExampleReader.read`."""
         file = tf.gather(self._files, tf.gather(self._numbers, index))
         parts = self._parse(_record_at(file, tf.gather(self._starts, index)))
-        label = tf.gather(self._ids, decode_grey(parts["label"]))
+        label = self._read_label(parts)
         return {
             "image": tf.ensure_shape(decode_rgb(parts["image"]), (None, None, 3)),
             "label": tf.ensure_shape(label, (None, None)),

@@ -13,7 +13,9 @@ import keras_ctxseg as ctx
 from tests.layers.layer_checks import randomize
 from tests.models import model_checks
 
-FAMILIES = ("fcn", "encnet", "deeplabv3", "deeplabv3plus", "ksac", "rsp", "spacemeshlab")
+FAMILIES = (
+    "fcn", "encnet", "deeplabv3", "deeplabv3plus", "ksac", "rsp", "rsp_panoptic", "spacemeshlab",
+)  # fmt: skip
 MODELS = [
     f"{family}_{backbone}" for family in FAMILIES for backbone in ("mobilenet_v2", "resnet18")
 ]

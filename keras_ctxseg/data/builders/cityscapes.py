@@ -61,7 +61,9 @@ def train_ids() -> dict[int, int]:
 
 
 def load_cityscapes(
-    data_dir: str | os.PathLike | None = None, manual_dir: str | os.PathLike | None = None
+    data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None,
+    panoptic: bool = False,
 ) -> SegmentationDataset:
     """Cityscapes: splits `train`, `val` and `test` (whose published labels are all ignored).
 
@@ -69,7 +71,13 @@ def load_cityscapes(
         data_dir: where TensorFlow Datasets keeps what it prepared; its own default if not given.
         manual_dir: the folder with the two downloaded archives; TFDS's
             `<data_dir>/downloads/manual` if not given. Needed once.
+        panoptic: labels tell the objects of the eight thing classes apart too; they come from the
+            same archives, and are prepared once more. Without the split `test`.
     """
+    if panoptic:
+        from keras_ctxseg.data.builders.cityscapes_panoptic import load_panoptic
+
+        return load_panoptic(data_dir, manual_dir)
     builder = tfds.builder("cityscapes/semantic_segmentation", data_dir=folder_of(data_dir))
     names = ("image_left", "segmentation_label", "image_id")
     return load_prepared(PUBLISHED, builder, train_ids(), names, manual_dir)

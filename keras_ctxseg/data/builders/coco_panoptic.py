@@ -5,19 +5,25 @@ import os
 from typing import Any, ClassVar
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
 from keras_ctxseg.data.builders.builder import SegmentationBuilder, example, inside, read_ids
 from keras_ctxseg.data.builders.coco_classes import (
+    NUM_THINGS,
     PANOPTIC_IDS,
     PANOPTIC_NAMES,
     PANOPTIC_PALETTE,
 )
-from keras_ctxseg.data.builders.load import folder_of, load_prepared
+from keras_ctxseg.data.builders.load import PanopticRecords, folder_of, load_prepared
 from keras_ctxseg.data.builders.published import PublishedDataset, contiguous_ids
 from keras_ctxseg.data.dataset import SegmentationDataset
+from keras_ctxseg.data.decoding import decode_rgb
 from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.data.panoptic import from_segments
+
+THING_CLASSES = tuple(range(NUM_THINGS))
 
 PUBLISHED = PublishedDataset(
     name="coco_panoptic",
@@ -122,13 +128,33 @@ def semantic_label(panoptic: np.ndarray, categories: dict[int, int]) -> np.ndarr
 
 
 def load_coco_panoptic(
-    data_dir: str | os.PathLike | None = None, source: str | os.PathLike | None = None
+    data_dir: str | os.PathLike | None = None,
+    source: str | os.PathLike | None = None,
+    panoptic: bool = False,
 ) -> SegmentationDataset:
-    """COCO panoptic for semantic segmentation, 133 classes: splits `train` and `val`.
+    """COCO panoptic, 133 classes: splits `train` and `val`.
 
     Args:
         data_dir: where TensorFlow Datasets keeps what it prepared; its own default if not given.
         source: a folder with the unpacked archives, instead of a download.
+        panoptic: labels tell the objects of the 80 thing classes apart too.
     """
     builder = CocoPanoptic(source=source, data_dir=folder_of(data_dir))
-    return load_prepared(PUBLISHED, builder, contiguous_ids(len(PANOPTIC_NAMES)))
+    ids = contiguous_ids(len(PANOPTIC_NAMES))
+    if not panoptic:
+        return load_prepared(PUBLISHED, builder, ids)
+    records = PanopticRecords(THING_CLASSES, _panoptic_label, ("segments",))
+    return load_prepared(PUBLISHED, builder, ids, ("image", "panoptic", "name"), panoptic=records)
+
+
+def _panoptic_label(parts: dict) -> tf.Tensor:
+    colors = tf.cast(decode_rgb(parts["label"]), tf.int32)
+    segments = parts["segments"]
+    return from_segments(
+        tf.reduce_sum(colors * [1, 1 << 8, 1 << 16], axis=-1),
+        tf.cast(segments["id"], tf.int32),
+        tf.cast(segments["category"], tf.int32),
+        segments["is_crowd"],
+        THING_CLASSES,
+        IGNORE_LABEL,
+    )

@@ -1,6 +1,7 @@
 """From a TFDS builder to a `SegmentationDataset`: prepare once, then random access."""
 
 import contextlib
+import dataclasses
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from tensorflow_datasets.core.download import download_manager, extractor
 
 from keras_ctxseg.data.builders.published import PublishedDataset, class_id_table
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.records import RecordExamples
+from keras_ctxseg.data.records import LabelReader, RecordExamples
 
 _PREPARATION_ERRORS = (
     OSError,
@@ -24,6 +25,21 @@ _PREPARATION_ERRORS = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class PanopticRecords:
+    """How records become panoptic label maps.
+
+    Attributes:
+        thing_classes: ids of the classes whose objects are told apart.
+        read_label: from a record's parts to int32 `(height, width)`.
+        features: the builder's features that it needs beside image, label and name.
+    """
+
+    thing_classes: tuple[int, ...]
+    read_label: LabelReader
+    features: tuple[str, ...] = ()
+
+
 def load_prepared(
     facts: PublishedDataset,
     builder: tfds.core.DatasetBuilder,
@@ -31,6 +47,7 @@ def load_prepared(
     features: tuple[str, str, str] = ("image", "label", "name"),
     manual_dir: str | os.PathLike | None = None,
     rename: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    panoptic: PanopticRecords | None = None,
 ) -> SegmentationDataset:
     """Prepare a data set if it is not prepared yet, and open it.
 
@@ -41,12 +58,13 @@ def load_prepared(
         features: names of the builder's image, label and name features.
         manual_dir: where archives lie that had to be downloaded by hand.
         rename: from the name feature to the example's name.
+        panoptic: how records become panoptic label maps; None for classes alone.
 
     Raises:
         ValueError: files that are missing or cannot be downloaded or written; says how to get them.
     """
     prepare(builder, facts, manual_dir)
-    parse = _parser(builder, features, rename)
+    parse = _parser(builder, features, rename, panoptic.features if panoptic else ())
     parts = {
         split: parts
         for split, parts in facts.prepared_splits.items()
@@ -55,7 +73,10 @@ def load_prepared(
 
     def open_split(split: str) -> RecordExamples:
         files = [file for part in parts[split] for file in builder.info.splits[part].filepaths]
-        return RecordExamples(files, parse, class_id_table(ids), f"{facts.name}/{split}")
+        read_label = panoptic.read_label if panoptic else None
+        return RecordExamples(
+            files, parse, class_id_table(ids), f"{facts.name}/{split}", read_label
+        )
 
     return SegmentationDataset(
         name=facts.name,
@@ -66,6 +87,7 @@ def load_prepared(
             for split in parts
         },
         open_split=open_split,
+        thing_classes=panoptic.thing_classes if panoptic else (),
     )
 
 
@@ -74,18 +96,19 @@ def folder_of(path: str | os.PathLike | None) -> str | None:
     return None if path is None else os.path.expanduser(path)
 
 
-def _parser(builder, features, rename):
+def _parser(builder, features, rename, more=()):
     image, label, name = features
     described = builder.info.features
     skip = tfds.decode.SkipDecoding()
 
     def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
-        wanted = tfds.decode.PartialDecoding(dict.fromkeys(features, True))
+        wanted = tfds.decode.PartialDecoding(dict.fromkeys([*features, *more], True))
         subset = wanted.extract_features(described)
         parts: dict[str, Any] = subset.deserialize_example(
             record, decoders={image: skip, label: skip}
         )
-        return {"image": parts[image], "label": parts[label], "name": rename(parts[name])}
+        files = {"image": parts[image], "label": parts[label], "name": rename(parts[name])}
+        return {**files, **{key: parts[key] for key in more}}
 
     return parse
 

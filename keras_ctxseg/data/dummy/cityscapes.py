@@ -4,6 +4,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from keras_ctxseg.data.builders.cityscapes import LABEL_IDS
 from keras_ctxseg.data.dummy.pictures import Pictures
 
@@ -28,3 +31,12 @@ def write_cityscapes(root: Path, pictures: Pictures, count: int) -> None:
                 images.write(file, f"leftImg8bit/{name}_leftImg8bit.png")
                 pictures.ids(file, range(4 if split == "test" else LABEL_IDS))
                 labels.write(file, f"gtFine/{name}_gtFine_labelIds.png")
+                if split != "test":
+                    Image.fromarray(_instance_ids(pictures)).save(file)
+                    labels.write(file, f"gtFine/{name}_gtFine_instanceIds.png")
+
+
+def _instance_ids(pictures: Pictures) -> np.ndarray:
+    """Label ids, and instances of some of them, as Cityscapes numbers them; uint16."""
+    instances = [1000 * label_id + number for label_id in (24, 26, 33) for number in (0, 1, 57)]
+    return pictures.blocks([*range(LABEL_IDS), *instances]).astype(np.uint16)
