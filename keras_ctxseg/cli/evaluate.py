@@ -19,19 +19,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="default: evaluation.split, else data.validation_split")
     parser.add_argument("--data", metavar="CONFIG", help="a recipe whose data set is taken instead")
     parser.add_argument("--output", metavar="DIR", type=Path, help="default: RUN/evaluation/SPLIT")
+    parser.add_argument(
+        "--segments",
+        action="store_true",
+        help="of a panoptic run: write truth and predictions in COCO's format, for panopticapi",
+    )
     add_protocol_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     overrides = [*arguments.overrides, *protocol_overrides(arguments)]
     opened = open_run(arguments.run, overrides, arguments.data)
-    evaluate(opened, arguments.split, arguments.output)
+    evaluate(opened, arguments.split, arguments.output, arguments.segments)
     return 0
 
 
-def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = None):
+def evaluate(
+    opened: OpenedRun,
+    split: str | None = None,
+    output: Path | None = None,
+    segments: bool = False,
+):
     """Scores, prints the table, and writes `scores.json` and `report.html` into `output`."""
     import keras_ctxseg as ctx
+    from keras_ctxseg.evaluation.panoptic.evaluation_files import segment_files
     from keras_ctxseg.training.assembly import build_evaluator, load_dataset
     from keras_ctxseg.training.checkpoint import load_checkpoint
     from keras_ctxseg.training.run_directory import RunDirectory
@@ -43,7 +54,10 @@ def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = 
     examples = ctx.data.evaluation_examples(dataset, split, config.data.image_scale)
     model = load_checkpoint(opened.checkpoint, dataset.num_classes)
     evaluator = build_evaluator(config, model, dataset, progress=sys.stdout.isatty())
+    files = segment_files(evaluator, dataset, output / "segments") if segments else []
     result = evaluator(examples)
+    for file in files:
+        file.close()
     print(result.table())
     output.mkdir(parents=True, exist_ok=True)
     result.to_json(output / "scores.json")
@@ -68,4 +82,6 @@ def evaluate(opened: OpenedRun, split: str | None = None, output: Path | None = 
     )
     print(f"Scores     {output / 'scores.json'}")
     print(f"Report     {report}")
+    if segments:
+        print(f"Segments   {output / 'segments'}, truth.json and predictions.json")
     return result

@@ -80,11 +80,15 @@ def predict(
             image_scale=scale,
             progress=show,
             format=format,
+            thing_classes=table.thing_classes,
+            grouping=opened.config.panoptic,
             **passes,
         )
         failures += [message for _, message in result.failures]
         print(f"Labels     {output / 'labels'}, {len(result.images)} images")
         print(f"Overlays   {output / 'overlays'}")
+        if table.thing_classes:
+            print(f"Segments   {output / 'panoptic.json'}")
     for path, name in zip(videos, output_names(videos), strict=True):
         try:
             video = ctx.evaluation.predict_video(

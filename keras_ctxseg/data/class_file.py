@@ -6,7 +6,8 @@
       "ignore_label": 11,                                another word for "void"
       "label_map": {"7": 2, "8": "road", "0": "void"},   raw id -> class id, class name or "void"
       "palette": [[128, 128, 128], [128, 0, 0], [128, 64, 128]],   RGB, one per class
-      "void_colors": [[0, 0, 0]]                         with mask_format="colors": ignored colours
+      "void_colors": [[0, 0, 0]],                        with mask_format="colors": ignored colours
+      "things": ["car"]                                  of panoptic runs: classes of counted things
     }
 
 Without `label_map` a raw id is the class id. Without `void` and `ignore_label` the raw id 255 is
@@ -26,7 +27,7 @@ from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.palettes import IGNORE_LABEL, default_palette
 from keras_ctxseg.data.problems import FileError
 
-_KEYS = ("classes", "void", "ignore_label", "label_map", "palette", "void_colors")
+_KEYS = ("classes", "void", "ignore_label", "label_map", "palette", "void_colors", "things")
 _RAW_IDS = 1 << 16
 
 
@@ -40,6 +41,7 @@ class ClassTable:
         class_ids: int16 `(65536,)`, raw id -> class id, `IGNORE_LABEL`, or -1 where unknown.
         colors: packed RGB (`red << 16 | green << 8 | blue`) -> class id or `IGNORE_LABEL`; empty
             if the file has no palette.
+        thing_classes: ids of the classes whose objects are told apart.
         text: the file's normalised text, which changes when its meaning may have changed.
     """
 
@@ -48,6 +50,7 @@ class ClassTable:
     class_ids: np.ndarray
     colors: dict[int, int]
     text: str
+    thing_classes: tuple[int, ...] = ()
 
     def color_ids(self) -> np.ndarray:
         """int16 `(2**24,)`: packed RGB -> class id, `IGNORE_LABEL`, or -1 where unknown."""
@@ -137,7 +140,14 @@ class _ClassFile:
             class_ids=self.class_ids(),
             colors=packed,
             text=json.dumps(self.content, sort_keys=True),
+            thing_classes=self.thing_classes(),
         )
+
+    def thing_classes(self) -> tuple[int, ...]:
+        names = self.content.get("things", [])
+        known = isinstance(names, list) and all(name in self.names for name in names)
+        self.require(known, "things", f"a list of some of {', '.join(self.names)}", names)
+        return tuple(map(self.names.index, names))
 
     def class_ids(self) -> np.ndarray:
         table = np.full(_RAW_IDS, -1, np.int16)

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_ctxseg._panoptic_labels import class_ids
+from keras_ctxseg.data.instance_contours import LINE, instance_contours
 from keras_ctxseg.data.palettes import overlay
 from keras_ctxseg.data.pipeline import TrainPipeline
 
@@ -105,11 +107,12 @@ def draw_labels(
     image: np.ndarray, label: np.ndarray, palette: np.ndarray, ignore_label: int
 ) -> np.ndarray:
     """`palettes.overlay` with stripes where pixels are ignored: uint8 `(height, width, 3)`."""
-    picture = overlay(image, label, palette, opacity=0.55)
+    picture = overlay(image, class_ids(label), palette, opacity=0.55)
     period = max(2, min(label.shape) // _STRIPES)
     rows, columns = np.indices(label.shape)
-    striped = (label == ignore_label) & ((rows + columns) // period % 3 == 0)
+    striped = (class_ids(label) == ignore_label) & ((rows + columns) // period % 3 == 0)
     picture[striped] = IGNORED
+    picture[instance_contours(label)] = LINE
     return picture
 
 
@@ -155,7 +158,9 @@ def _legend(grid, palette, class_names, ignore_label):
     from matplotlib.colors import to_hex
     from matplotlib.patches import Patch
 
-    ids = np.unique([id for line in grid for *_, label in line for id in np.unique(label)])
+    ids = np.unique(
+        [id for line in grid for *_, label in line for id in np.unique(class_ids(label))]
+    )
     patches = [
         Patch(facecolor=to_hex(palette[id] / 255), edgecolor="black", linewidth=0.3,
               label=class_names[id])

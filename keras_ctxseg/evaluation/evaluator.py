@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -57,6 +57,8 @@ class Evaluator:
             ones then, class + 1024 * instance, the model puts out centres, and panoptic quality is
             scored too.
         grouping: how centres and offsets become segments.
+        on_segments: called with the name, the label map and the predicted segments of each image,
+            both panoptic label maps, in any order.
 
     Raises:
         ValueError: `num_classes` or `class_names` disagrees with the model, or Keras does not run
@@ -75,6 +77,7 @@ class Evaluator:
         details: bool = True,
         thing_classes: Sequence[int] = (),
         grouping: GroupingOptions | None = None,
+        on_segments: Callable[[str, np.ndarray, np.ndarray], None] | None = None,
     ):
         check_num_classes(model, num_classes)
         names = tuple(class_names or (str(k) for k in range(num_classes)))
@@ -96,6 +99,7 @@ class Evaluator:
         self.progress = progress
         self.details = details
         self.thing_classes = tuple(thing_classes)
+        self.on_segments = on_segments
 
     def __call__(self, examples: Iterable[Mapping[str, Any]]) -> EvaluationResult:
         """Scores all examples.
@@ -152,6 +156,19 @@ class Evaluator:
         """The predicted class ids of one image: `Predictor.label`."""
         return self.predictor.label(image, size, name)
 
+    def predict_segments(
+        self,
+        image: np.ndarray,
+        size: tuple[int, int] | None = None,
+        name: str = "image",
+    ) -> np.ndarray:
+        """The predicted panoptic label map of one image, (height, width) int32."""
+        if not isinstance(self._predict, PanopticPredictor):
+            raise ValueError("`predict_segments` needs an evaluator with `thing_classes`")
+        image = np.asarray(image)
+        self.predictor.check(image, name)
+        return self._predict(image[None], size).panoptic[0]
+
     def _read(self, examples) -> Iterator[Example]:
         for index, raw in enumerate(examples):
             name = example_name(raw)
@@ -188,6 +205,8 @@ class Evaluator:
 
     def _count_segments(self, example: Example, predicted: np.ndarray) -> PanopticCounts:
         assert example.panoptic is not None
+        if self.on_segments is not None:
+            self.on_segments(example.name, example.panoptic, predicted)
         return count_segments(example.panoptic, predicted, self.num_classes, self.ignore_label)
 
     def _panoptic_scores(self, images: Sequence[PanopticCounts]) -> PanopticScores | None:

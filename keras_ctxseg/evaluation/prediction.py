@@ -13,12 +13,15 @@ import keras
 import numpy as np
 from PIL import Image
 
+from keras_ctxseg._grouping_options import GroupingOptions
 from keras_ctxseg.data.images import is_turned, open_image, read_image
-from keras_ctxseg.data.palettes import overlay
 from keras_ctxseg.data.resampling import scale_image
 from keras_ctxseg.evaluation.full_size import check_num_classes
 from keras_ctxseg.evaluation.image_paths import Paths, find_images, output_names
 from keras_ctxseg.evaluation.label_files import label_format
+from keras_ctxseg.evaluation.panoptic.coco_format import CocoPanopticWriter
+from keras_ctxseg.evaluation.panoptic.overlay import segment_overlay
+from keras_ctxseg.evaluation.panoptic.predictor import PanopticPredictor
 from keras_ctxseg.evaluation.predictor import Predictor
 from keras_ctxseg.evaluation.progress import track
 from keras_ctxseg.evaluation.protocol import Protocol
@@ -70,6 +73,8 @@ def predict(
     format: str = "palette",
     protocol: Protocol | None = None,
     batch_size: int = 8,
+    thing_classes: Sequence[int] = (),
+    grouping: GroupingOptions | None = None,
 ) -> PredictionResult:
     """Writes `labels/<name>.png` and `overlays/<name>.jpg` for each image, and `predictions.json`.
 
@@ -91,6 +96,10 @@ def predict(
         format: of the label maps: "palette", "ids", "cityscapes" or "ade20k"; see `label_format`.
         protocol: scales, mirror images, windows; the plain prediction where missing.
         batch_size: most windows that go through the model together.
+        thing_classes: ids of the classes whose objects a panoptic model tells apart. With them
+            `panoptic/<name>.png` and `panoptic.json` hold the segments in COCO's format, and
+            overlays have a line around each thing.
+        grouping: how centres and offsets become segments.
 
     Raises:
         ValueError: no image is found, palette, names and model disagree on the classes, or classes
@@ -104,6 +113,10 @@ def predict(
         )
     check_num_classes(model, len(class_names))
     predictor = Predictor(model, protocol, batch_size)
+    if thing_classes:
+        segmenter = PanopticPredictor(model, thing_classes, options=grouping, protocol=protocol)
+        folder = Path(output_dir) / "panoptic"
+        segments = CocoPanopticWriter(folder, class_names, palette, thing_classes)
     written = label_format(format, class_names, palette)
     output_dir = Path(output_dir)
     files = find_images(paths, leave_out=output_dir)
@@ -113,16 +126,22 @@ def predict(
     pairs = list(zip(files, names, strict=True))
     for file, (name, label_name) in track(pairs, "Predicting", len(pairs), progress):
         try:
-            image, labels = _label_file(predictor, file, image_scale)
+            image, scaled = _scaled_file(predictor, file, image_scale)
         except ValueError as error:
             failures.append((file, str(error)))
             continue
+        if thing_classes:
+            found = segmenter(scaled[None], image.shape[:2])
+            labels, shown = found.labels[0], found.panoptic[0]
+            segments.add(name, shown, found.scores_by_label(0), str(file))
+        else:
+            labels = shown = predictor.label(scaled, image.shape[:2], name=str(file))
         png = output_dir / "labels" / label_name
         jpeg = output_dir / "overlays" / f"{name}.jpg"
         for path in (png, jpeg):
             path.parent.mkdir(parents=True, exist_ok=True)
         written.save(png, labels)
-        Image.fromarray(overlay(image, labels, palette, opacity)).save(
+        Image.fromarray(segment_overlay(image, shown, palette, opacity)).save(
             jpeg,
             quality=92,
             subsampling=0,  # colours change at sharp edges
@@ -132,12 +151,15 @@ def predict(
         done.append(PredictedImage(file, png, jpeg, height, width, shares))
     result = PredictionResult(tuple(done), tuple(failures))
     output_dir.mkdir(parents=True, exist_ok=True)
+    if thing_classes:
+        segments.close()
     text = json.dumps(_plain(result, output_dir), indent=1, ensure_ascii=False)
     (output_dir / "predictions.json").write_text(text + "\n", encoding="utf-8")
     return result
 
 
-def _label_file(predictor: Predictor, file: Path, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def _scaled_file(predictor: Predictor, file: Path, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """An image as it is, and as the network sees it, checked."""
     image = read_image(file)
     with open_image(file) as header:
         if is_turned(header):
@@ -147,7 +169,8 @@ def _label_file(predictor: Predictor, file: Path, scale: float) -> tuple[np.ndar
                 stacklevel=3,
             )
     scaled = image if scale == 1 else scale_image(image, scale).numpy()
-    return image, predictor.label(scaled, image.shape[:2], name=str(file))
+    predictor.check(scaled, str(file))
+    return image, scaled
 
 
 def _shares(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:

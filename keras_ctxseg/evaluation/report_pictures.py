@@ -9,6 +9,7 @@ from PIL import Image
 
 from keras_ctxseg.data.palettes import colorize
 from keras_ctxseg.data.pictures import fitting_size, jpeg_uri, png_uri, shrink_ids
+from keras_ctxseg.evaluation.panoptic.overlay import segment_overlay
 from keras_ctxseg.evaluation.samples import ReportSample
 
 LONGEST_SIDE = 480  # pixels; sharp on a phone, and a dozen images stay under 2 MB
@@ -22,7 +23,17 @@ def sample_pictures(
     """Image, truth, prediction and errors of one sample, as `{"caption", "uri"}` each."""
     predictions = {"prediction": sample.prediction}
     pictures = comparison_pictures(sample.image, sample.label, predictions, palette, ignore_label)
-    return [*pictures[:3], {**pictures[3], "caption": "errors"}]
+    pictures = [*pictures[:3], {**pictures[3], "caption": "errors"}]
+    if sample.true_segments is not None and sample.segments is not None:
+        pictures[1]["uri"] = _segments_uri(sample.true_segments, palette)
+        pictures[2]["uri"] = _segments_uri(sample.segments, palette)
+    return pictures
+
+
+def _segments_uri(labels: np.ndarray, palette: np.ndarray) -> str:
+    """Colours of the classes, with a line around each thing."""
+    labels = shrink_ids(labels, fitting_size(labels.shape[0], labels.shape[1], LONGEST_SIDE))
+    return png_uri(segment_overlay(np.zeros((*labels.shape, 3)), labels, palette, opacity=1.0))
 
 
 def comparison_pictures(

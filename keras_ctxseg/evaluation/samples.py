@@ -23,12 +23,16 @@ class ReportSample:
         image: (image_height, image_width, 3) uint8 RGB, as the model saw it.
         label: (height, width) int32 class ids.
         prediction: (height, width) int32 class ids.
+        true_segments, segments: (height, width) int32 panoptic label maps, where instances are
+            told apart.
     """
 
     score: ImageScore
     image: np.ndarray
     label: np.ndarray
     prediction: np.ndarray
+    true_segments: np.ndarray | None = None
+    segments: np.ndarray | None = None
 
 
 def report_samples(
@@ -58,13 +62,16 @@ def report_samples(
         name = example_name(raw)
         if name not in wanted or name in found:
             continue
-        image, label = (
-            np.asarray(raw["image"], np.float32),
-            class_ids(np.asarray(raw["label"], np.int32)),
-        )
+        image = np.asarray(raw["image"], np.float32)
+        given = np.asarray(raw["label"], np.int32)
+        label = class_ids(given)
         prediction = evaluator.predict(image, label.shape, name)
         shown = np.clip(np.round(image), 0, 255).astype(np.uint8)
-        found[name] = ReportSample(wanted[name], shown, label, prediction)
+        instances = {}
+        if evaluator.thing_classes:
+            instances["true_segments"] = given
+            instances["segments"] = evaluator.predict_segments(image, label.shape, name)
+        found[name] = ReportSample(wanted[name], shown, label, prediction, **instances)
         if len(found) == len(wanted):
             break
     return (

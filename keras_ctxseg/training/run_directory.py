@@ -82,6 +82,8 @@ class RunDirectory:
             "palette": dataset.palette.tolist(),
             "ignore_label": dataset.ignore_label,
         }
+        if dataset.is_panoptic:
+            classes["things"] = [dataset.class_names[k] for k in dataset.thing_classes]
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             save_config(with_absolute_paths(config), self.config)

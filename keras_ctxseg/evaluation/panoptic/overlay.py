@@ -5,33 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from keras_ctxseg._panoptic_labels import class_ids
+from keras_ctxseg.data.instance_contours import LINE, instance_contours
 from keras_ctxseg.data.palettes import overlay
-
-LINE = np.array([255, 255, 255], np.uint8)
-
-
-def contour_mask(labels: np.ndarray) -> np.ndarray:
-    """Pixels of things that lie beside another segment: bool (height, width).
-
-    The line is one pixel wide, on the inside, for an image of up to 400 pixels, and wider for
-    larger ones. The edge of the image is no border.
-
-    Args:
-        labels: integer (height, width), panoptic label map.
-    """
-    border = np.zeros(labels.shape, bool)
-    for _ in range(max(1, round(min(labels.shape) / 400))):
-        grown = border.copy()
-        for axis in (0, 1):
-            here, there = (
-                tuple(part if k == axis else slice(None) for k in (0, 1))
-                for part in (slice(None, -1), slice(1, None))
-            )
-            differs = labels[here] != labels[there]
-            grown[here] |= differs | border[there]
-            grown[there] |= differs | border[here]
-        border = grown
-    return border & (labels >= 1024)
 
 
 def segment_overlay(
@@ -49,5 +24,5 @@ def segment_overlay(
         uint8 (height, width, 3).
     """
     picture = overlay(image, class_ids(labels), palette, opacity)
-    picture[contour_mask(labels)] = LINE
+    picture[instance_contours(labels)] = LINE
     return picture

@@ -51,6 +51,17 @@ class PanopticPrediction(NamedTuple):
     panoptic: np.ndarray
     segments: list[SegmentList]
 
+    def scores_by_label(self, index: int) -> dict[int, float]:
+        """The scores of image `index`'s segments by their value in its panoptic label map."""
+        labels, listed = self.panoptic[index], self.segments[index]
+        ids, first = np.unique(listed.ids, return_index=True)
+        values = labels.ravel()[first]
+        return {
+            int(value): float(listed.scores[k - 1])
+            for k, value in zip(ids, values, strict=True)
+            if k > 0
+        }
+
 
 class PanopticPredictor:
     """Predicts classes and segments at any size; whole images, once, at one scale.
