@@ -40,7 +40,7 @@ def fold_constants(graph: tf.compat.v1.GraphDef, keep: Iterable[str]) -> tf.comp
         if node_name(source) in constant and nodes[node_name(source)].op != "Const"
     }
     values = _evaluate(graph, sorted(frontier))
-    replaced: dict[str, str] = {}
+    replaced = _equal_constants(graph, keep)
     folded = tf.compat.v1.GraphDef(versions=graph.versions)
     for source, value in values.items():
         if value.nbytes > _WORTH_STORING and value.nbytes > 4 * _stored_bytes(nodes, source):
@@ -142,6 +142,22 @@ def _stored_bytes(nodes: dict, source: str) -> int:
             total += (shape.num_elements() or 1) * tf.as_dtype(tensor.dtype).size
         waiting.extend(node_name(source) for source in data_inputs(node))
     return total
+
+
+def _equal_constants(graph, keep: set[str]) -> dict[str, str]:
+    """For each constant that is equal to one before it, that one's name.
+
+    Slices leave thousands of small ones behind, which take a while to load.
+    """
+    first: dict[bytes, str] = {}
+    return {
+        node.name: first.setdefault(
+            node.attr["dtype"].SerializeToString() + node.attr["value"].SerializeToString(),
+            node.name,
+        )
+        for node in graph.node
+        if node.op == "Const" and node.name not in keep and node.ByteSize() < _WORTH_STORING
+    }
 
 
 def _skip_identities(nodes: dict, source: str, keep: set[str]) -> str:
