@@ -20,6 +20,14 @@ class Latency:
     def minimum(self) -> float:
         return min(self.seconds)
 
+    def percentile(self, percent: float) -> float:
+        """The time that so many percent of the calls do not exceed, between calls linearly."""
+        ordered = sorted(self.seconds)
+        place = (len(ordered) - 1) * percent / 100
+        low = min(int(place), len(ordered) - 2) if len(ordered) > 1 else 0
+        high = min(low + 1, len(ordered) - 1)
+        return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
     def __str__(self) -> str:
         return (
             f"median {1e3 * self.median:.1f} ms, min {1e3 * self.minimum:.1f} ms"

@@ -2,17 +2,32 @@
 
 import argparse
 import shlex
+import sys
+from pathlib import Path
 
 from keras_ctxseg.cli._runs import parse_size
 
-SUMMARY = "measure a model, ASPP beside SharedKernelASPP, or the input pipeline"
+SUMMARY = "measure models beside each other and beside peers, layers, or the input pipeline"
+
+# As in `keras_ctxseg.benchmark.subject`, which would import all that it measures.
+FORMS = ("keras", "saved_model", "litert", "litert-int8", "training")
+PEERS = ("tf-models", "keras-hub")
+# What `--families` measures: each family on the same backbone.
+FAMILIES = (
+    *("fcn_resnet50", "deeplabv3_resnet50", "deeplabv3plus_resnet50", "encnet_resnet50"),
+    *("ksac_resnet50", "spacemeshlab_resnet50", "spinenet_seg_s49", "rsp_resnet50"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", metavar="NAME", help="parameters, multiply-adds, latency, memory")
+    what.add_argument("--families", action="store_true", help="every family, exported")
     what.add_argument("--layers", action="store_true", help="ASPP beside SharedKernelASPP")
     what.add_argument("--pipeline", metavar="CONFIG", help="images per second, beside training's")
+    what.add_argument(
+        "--page", metavar="FILE", type=Path, help="rebuild a page's tables from its JSON files"
+    )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="model options, or config keys"
     )
@@ -24,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--form",
         choices=["frozen", "variables"],
         default="frozen",
-        help="weights as constants or not",
+        help="in this process: weights as constants or not",
     )
-    model = parser.add_argument_group("with --model")
+    model = parser.add_argument_group("with --model and --families")
     model.add_argument("--output-stride", type=int, choices=[8, 16, 32])
     model.add_argument("--num-classes", type=int, default=21)
     model.add_argument("--no-memory", action="store_true", help="leave out peak memory")
@@ -35,8 +50,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="'NAME key=value ...'",
-        help="another model measured in the same run, with options of its own; or 'tf-models': that"
-        " package's DeepLabv3+ (repeatable)",
+        help="another model measured in the same run, with options of its own; or 'tf-models' or "
+        "'keras-hub': that package's DeepLabv3+ (repeatable)",
+    )
+    model.add_argument(
+        "--forms",
+        nargs="+",
+        choices=FORMS,
+        help="measure each of these in a process of its own, in turns with the others and with a "
+        "large matrix product (default with a peer: saved_model)",
+    )
+    apart = parser.add_argument_group("in processes of their own (--forms, peers, --families)")
+    apart.add_argument("--batch", type=int, default=2, help="images of a training step (default 2)")
+    apart.add_argument("--threads", type=int, help="of each process (default: all processors)")
+    apart.add_argument("--exports", metavar="DIR", type=Path, help="keep exports, and reuse them")
+    apart.add_argument("--json", metavar="FILE", type=Path, help="write all figures")
+    apart.add_argument("--plot", metavar="FILE", type=Path, help="draw them (.png or .svg)")
+    apart.add_argument(
+        "--runs", nargs="+", default=[], metavar="RUN", help="evaluated runs: their mIoU is drawn"
     )
     layers = parser.add_argument_group("with --layers")
     layers.add_argument("--channels", type=int, default=2048)
@@ -45,13 +76,97 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.model:
-        _model(arguments)
+    if arguments.page:
+        from keras_ctxseg.benchmark.page import rebuild
+
+        print(f"{arguments.page}: {', '.join(rebuild(arguments.page))}")
     elif arguments.layers:
         _layers(arguments)
-    else:
+    elif arguments.pipeline:
         _pipeline(arguments)
+    elif arguments.families or arguments.forms or _peers(arguments):
+        _side_by_side(arguments)
+    else:
+        _model(arguments)
     return 0
+
+
+def _peers(arguments: argparse.Namespace) -> list[str]:
+    return [text for text in arguments.against if shlex.split(text)[:1][0] in PEERS]
+
+
+def _side_by_side(arguments: argparse.Namespace) -> None:
+    from keras_ctxseg.benchmark.results import caption, results, save, table
+    from keras_ctxseg.benchmark.side_by_side import measure_side_by_side
+
+    mean_iou = _mean_iou(arguments.runs)
+    measured = measure_side_by_side(
+        _subjects(arguments),
+        arguments.repeats,
+        folder=arguments.exports,
+        threads=arguments.threads,
+    )
+    found = results(*measured, command=_command(), mean_iou=mean_iou)
+    print(f"{caption(found)}\n\n{table(found)}")
+    if arguments.json:
+        print(f"\nFigures    {save(found, arguments.json)}")
+    if arguments.plot:
+        from keras_ctxseg.benchmark.plot import plot
+
+        print(f"Plot       {plot(found, arguments.plot)}")
+
+
+def _subjects(arguments: argparse.Namespace) -> list:
+    from keras_ctxseg.benchmark.subject import Subject, peers_of
+
+    shared = {
+        "size": arguments.size or (512, 512),
+        "num_classes": arguments.num_classes,
+        "batch": arguments.batch,
+    }
+    overrides = list(arguments.overrides)
+    if arguments.output_stride:
+        overrides.append(f"output_stride={arguments.output_stride}")
+    words = [[name, *overrides] for name in ([arguments.model] if arguments.model else FAMILIES)]
+    others = [shlex.split(text) for text in arguments.against]
+    words += [other for other in others if other[0] not in PEERS]
+    subjects = []
+    for form in arguments.forms or ["saved_model"]:
+        ours = [
+            Subject("ctxseg", form, name, _options(options), **shared) for name, *options in words
+        ]
+        subjects += ours
+        for name, *options in others:
+            if name in PEERS:
+                subjects += peers_of(ours[0], name, _options(options))
+    return subjects
+
+
+def _options(overrides: list[str]) -> dict:
+    from keras_ctxseg.training.config_file import parse_override
+
+    return {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in map(parse_override, overrides)
+    }
+
+
+def _mean_iou(runs: list[str]) -> dict[str, float]:
+    """By name of the model."""
+    import json
+
+    found = {}
+    for run in runs:
+        from keras_ctxseg.cli._runs import open_run
+        from keras_ctxseg.evaluation.comparison.scored_run import find_scores
+
+        scores = json.loads(Path(find_scores(run)).read_text(encoding="utf-8"))
+        found[open_run(run).config.model.name] = scores["mean_iou"]
+    return found
+
+
+def _command() -> str:
+    return shlex.join(["ctxseg", *sys.argv[1:]])
 
 
 def _model(arguments: argparse.Namespace) -> None:
@@ -66,7 +181,8 @@ def _model(arguments: argparse.Namespace) -> None:
         (arguments.model, overrides),
         *((words[0], words[1:]) for words in map(shlex.split, arguments.against)),
     ):
-        models[" ".join([name, *options])] = _build(name, options, size, arguments.num_classes)
+        model = ctx.models.build(name, arguments.num_classes, **_options(options))
+        models[" ".join([name, *options])] = model
     results = ctx.benchmark.benchmark_models(
         models,
         size,
@@ -86,24 +202,6 @@ def _model(arguments: argparse.Namespace) -> None:
         if result is not first:
             ratio = first.latency.median / result.latency.median
             print(f"  ratio          {arguments.model} takes {ratio:.3f} of its median")
-
-
-def _build(name: str, overrides: list[str], size: tuple[int, int], num_classes: int):
-    import keras_ctxseg as ctx
-    from keras_ctxseg.training.config_file import parse_override
-
-    options = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in map(parse_override, overrides)
-    }
-    if name == "tf-models":
-        known = ("depth", "output_stride", "stem")
-        for key in options:
-            if key not in known:
-                raise ValueError(f"`--against tf-models`: expected options among {known}. "
-                                 f"Received: {key!r}")  # fmt: skip
-        return ctx.benchmark.tf_models_deeplabv3plus(size, num_classes, **options)
-    return ctx.models.build(name, num_classes, **options)
 
 
 def _machine() -> str:

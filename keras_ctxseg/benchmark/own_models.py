@@ -1,0 +1,193 @@
+"""This package's models in each form that can be measured."""
+
+import json
+import os
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ctxseg.benchmark.graph import traced
+from keras_ctxseg.benchmark.models import trainable_parameters
+from keras_ctxseg.benchmark.multiply_adds import count_multiply_adds
+from keras_ctxseg.benchmark.subject import Subject
+from keras_ctxseg.models import build
+
+CALIBRATION_IMAGES = 32
+
+
+def prepare(subject: Subject, folder: Path, threads: int | None) -> tuple[Callable, dict]:
+    """A call that runs the subject once and waits for it, and its facts.
+
+    What is exported is kept in `folder`, with the facts, and not made again.
+    """
+    exported = subject.exported(folder)
+    if exported is None:
+        model = build(subject.name, subject.num_classes, **subject.options)
+        facts = _facts(model, subject)
+        if subject.form == "training":
+            return training_step(model, subject, keras.optimizers.SGD(1e-3, 0.9)), facts
+        return runs(traced(_logits_only(model), (1, *subject.size, 3)), subject), facts
+    facts = kept(exported, lambda: _export(subject, exported))
+    path = Path(facts["path"])
+    if subject.form == "saved_model":
+        return loaded(path, "logits", subject), facts
+    return _interpreter(path, threads), facts
+
+
+def kept(exported: Path, make: Callable[[], dict]) -> dict:
+    """The facts beside an exported file, made by `make` where there are none yet."""
+    file = exported.with_suffix(".json")
+    if not file.exists():
+        exported.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(make(), indent=1), encoding="utf-8")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def runs(function: Callable, subject: Subject, dtype=tf.float32) -> Callable[[], None]:
+    """A call of `function` on one random image that waits for all outputs."""
+    values = np.random.default_rng(0).uniform(0, 255, (1, *subject.size, 3))
+    images = tf.constant(values.astype(dtype.as_numpy_dtype))
+
+    def call():
+        for output in tf.nest.flatten(function(images)):
+            tf.reshape(output, [-1])[:1].numpy()
+
+    return call
+
+
+def loaded(path: Path, signature: str, subject: Subject, dtype=tf.float32) -> Callable[[], None]:
+    """A call of a SavedModel's signature, which takes one tensor."""
+    module = tf.saved_model.load(str(path))
+    function = module.signatures[signature]
+    (name,) = function.structured_input_signature[1]
+    call = runs(lambda images: function(**{name: images}), subject, dtype)
+    # A signature does not keep alive what it was loaded with.
+    call.module = module  # type: ignore[attr-defined]
+    return call
+
+
+def training_step(model, subject: Subject, optimizer) -> Callable[[], None]:
+    """A call of one step on a fixed random batch: forward, cross-entropy, gradients, update.
+
+    Args:
+        model: from images to a dict with `"logits"` at the images' size; of Keras 3 or tf_keras.
+        subject: gives batch, size and classes.
+        optimizer: of the same Keras as the model.
+    """
+    rng = np.random.default_rng(0)
+    shape = (subject.batch, *subject.size)
+    images = tf.constant(rng.uniform(0, 255, (*shape, 3)).astype("float32"))
+    labels = tf.constant(rng.integers(0, subject.num_classes, shape).astype("int32"))
+
+    @tf.function(autograph=False, jit_compile=False)
+    def step():
+        with tf.GradientTape() as tape:
+            logits = model(images, training=True)["logits"]
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+            )
+        variables = model.trainable_variables
+        raw = [getattr(variable, "value", variable) for variable in variables]
+        raw = variables if callable(raw[0]) else raw
+        gradients = tape.gradient(loss, raw, unconnected_gradients="zero")
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return loss
+
+    def call():
+        step().numpy()
+
+    optimizer.build(model.trainable_variables)
+    return call
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Installed versions by name."""
+    return {name: metadata.version(name) for name in packages}
+
+
+def _export(subject: Subject, exported: Path) -> dict:
+    model = build(subject.name, subject.num_classes, **subject.options)
+    _stir(model)
+    path = _EXPORTS[subject.form](model, subject, exported)
+    return _facts(model, subject) | {"path": str(path.resolve()), "bytes": _bytes(path)}
+
+
+def _facts(model, subject: Subject) -> dict:
+    facts = {
+        "parameters": trainable_parameters(model),
+        "versions": versions("tensorflow", "keras"),
+    }
+    logits = _logits_only(model)
+    return facts | {
+        "multiply_adds": count_multiply_adds(logits, subject.size).total,
+        "multiply_adds_run": count_multiply_adds(logits, subject.size, as_run=True).total,
+    }
+
+
+def _logits_only(model) -> Callable:
+    return lambda images, training=False: model(images, training=training)["logits"]
+
+
+def _stir(model) -> None:
+    """Gives normalisation statistics that folding cannot drop, as trained weights have."""
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        name, values = weight.name, np.ones(weight.shape)
+        if name in ("gamma", "moving_variance"):
+            weight.assign(values * rng.uniform(0.8, 1.2, weight.shape))
+        elif name in ("beta", "moving_mean"):
+            weight.assign(rng.uniform(-0.1, 0.1, weight.shape))
+
+
+def _saved_model(model, subject: Subject, path: Path) -> Path:
+    from keras_ctxseg.export import export_saved_model
+
+    names = [f"class{index}" for index in range(subject.num_classes)]
+    return Path(export_saved_model(model, path, names))
+
+
+def _litert(model, subject: Subject, path: Path) -> Path:
+    from keras_ctxseg.export import export_litert
+
+    path = path.with_suffix(".tflite")
+    return Path(export_litert(model, path, subject.size))
+
+
+def _litert_int8(model, subject: Subject, path: Path) -> Path:
+    from keras_ctxseg.export import export_litert
+    from keras_ctxseg.export.parity import synthetic_images
+
+    path = path.with_suffix(".tflite")
+    images = synthetic_images([subject.size] * CALIBRATION_IMAGES)
+    # Random weights need not agree: it is the speed that is asked for.
+    return Path(
+        export_litert(model, path, subject.size, form="int8", calibration_images=images, force=True)
+    )
+
+
+_EXPORTS = {"saved_model": _saved_model, "litert": _litert, "litert-int8": _litert_int8}
+
+
+def _interpreter(path: Path, threads: int | None) -> Callable[[], None]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=threads or os.cpu_count())
+    interpreter.allocate_tensors()
+    (entry,) = interpreter.get_input_details()
+    values = np.random.default_rng(0).uniform(0, 255, entry["shape"])
+    images = values.astype(entry["dtype"])
+
+    def call():
+        interpreter.set_tensor(entry["index"], images)
+        interpreter.invoke()
+
+    return call
+
+
+def _bytes(path: Path) -> int:
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())

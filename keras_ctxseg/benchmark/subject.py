@@ -1,0 +1,122 @@
+"""What is measured, as plain data: which network, in which form, at which size."""
+
+import dataclasses
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keras_ctxseg._naming import nearest
+
+# Forms in which this package's models are measured.
+FORMS = ("keras", "saved_model", "litert", "litert-int8", "training")
+# Sources of networks, and the forms that each can be had in.
+SOURCES: Mapping[str, tuple[str, ...]] = {
+    "ctxseg": FORMS,
+    "tf-models": ("saved_model", "network", "training"),
+    "keras-hub": ("keras", "saved_model"),
+    "floor": ("matrix-product",),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing to be timed beside others.
+
+    Attributes:
+        source: `"ctxseg"`, `"tf-models"`, `"keras-hub"`, or `"floor"`: a large float32 matrix
+            product, the rate that arithmetic can have at all.
+        form: `"keras"`, the model's graph with variables; `"saved_model"`, exported and loaded
+            again; `"network"`, tf-models' export without its preprocessing; `"litert"` and
+            `"litert-int8"`; `"training"`, a step of SGD with momentum; `"matrix-product"`.
+        name: of this package's model.
+        options: of its or the peer's constructor.
+        size: height and width of the images.
+        num_classes: of the logits.
+        batch: images of a training step; everything else takes one.
+    """
+
+    source: str
+    form: str
+    name: str = ""
+    options: Mapping = field(default_factory=dict)
+    size: tuple[int, int] = (512, 512)
+    num_classes: int = 21
+    batch: int = 2
+
+    def __post_init__(self):
+        known = SOURCES.get(self.source)
+        if known is None:
+            raise ValueError(f"`source`: expected one of {tuple(SOURCES)}. "
+                             f"Received: {self.source!r}.")  # fmt: skip
+        if self.form not in known:
+            raise ValueError(
+                f"`form`: {self.source} can be measured as {', '.join(known)}. "
+                f"Received: {self.form!r}.{nearest(self.form, known)}"
+            )
+
+    @property
+    def title(self) -> str:
+        """Name, options and form in a few words."""
+        options = " ".join(f"{key}={_plain(value)}" for key, value in self.options.items())
+        words = [self.name or self.source, options, f"({self.form})"]
+        return " ".join(word for word in words if word)
+
+    @property
+    def images(self) -> int:
+        """Images of one call."""
+        return self.batch if self.form == "training" else 1
+
+    def exported(self, folder: Path) -> Path | None:
+        """Where an exported form is kept; its facts lie beside it, with the suffix `.json`."""
+        if self.form in ("keras", "training", "matrix-product"):
+            return None
+        # Short, and another for any other subject.
+        text = json.dumps(self.to_json(), sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return folder / f"{self.name or self.source}-{self.form}-{key}"
+
+    def to_json(self) -> dict:
+        """As `from_json` reads it."""
+        return dataclasses.asdict(self) | {"options": dict(self.options)}
+
+    @classmethod
+    def from_json(cls, values: Mapping) -> "Subject":
+        """From what `json` made of `to_json`."""
+        options = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in values["options"].items()
+        }
+        return cls(**{**values, "size": tuple(values["size"]), "options": options})
+
+
+def peers_of(subject: Subject, source: str, options: Mapping) -> list[Subject]:
+    """The peer's DeepLabv3+ in the form nearest to this package's model.
+
+    The stem and the output stride are the model's, unless `options` say otherwise.
+    """
+    shared = {
+        key: value
+        for key, value in subject.options.items()
+        if key in ("stem", "output_stride") and source == "tf-models"
+    }
+    forms = [subject.form]
+    if source == "tf-models":
+        forms = {"saved_model": ["saved_model", "network"], "training": ["training"]}.get(
+            subject.form, []
+        )
+    return [
+        dataclasses.replace(
+            subject, source=source, name="", form=form, options=shared | {**options}
+        )
+        for form in forms
+        if form in SOURCES[source]
+    ]
+
+
+def _plain(value) -> str:
+    return (
+        ",".join(map(str, value)) if isinstance(value, (tuple, list)) else shlex.quote(str(value))
+    )
