@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run, parse_size
 
-SUMMARY = "write a checked SavedModel, and a LiteRT file, of a checkpoint"
+SUMMARY = "write a checked SavedModel, and LiteRT files, of a checkpoint"
+# As in `keras_ctxseg.export.litert_forms`, which takes seconds to import.
+FORMS = ("fp32", "fp16", "dynamic", "int8", "full_int8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HxW",
         help="input size of the LiteRT file (export.input_size)",
     )
+    parser.add_argument(
+        "--forms",
+        type=_forms,
+        metavar="FORM,...",
+        help=f"LiteRT files of these kinds: {', '.join(FORMS)} (export.litert_forms)",
+    )
+    parser.add_argument(
+        "--labels",
+        action="store_true",
+        help="LiteRT files put out class ids rather than logits (export.litert_labels)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="write LiteRT files that fail the comparison with Keras, too; their cards say so",
+    )
     parser.add_argument("--name", help="folder under saved_models/; default: the run's name")
     parser.add_argument("--version", type=int, help="default: the next free number")
     parser.add_argument(
@@ -32,20 +50,26 @@ def run(arguments: argparse.Namespace) -> int:
     config = opened.config
     chosen = replace(
         config.export,
-        litert=config.export.litert or arguments.litert or arguments.size is not None,
+        litert=config.export.litert
+        or arguments.litert
+        or arguments.size is not None
+        or arguments.forms is not None
+        or arguments.labels,
         input_size=arguments.size or config.export.input_size,
+        litert_forms=arguments.forms or config.export.litert_forms,
+        litert_labels=arguments.labels or config.export.litert_labels,
     )
     config = replace(config, export=chosen, name=arguments.name or config.name)
-    export(replace(opened, config=config), arguments.version)
+    export(replace(opened, config=config), arguments.version, arguments.force)
     return 0
 
 
-def export(opened: OpenedRun, version: int | None = None) -> list:
+def export(opened: OpenedRun, version: int | None = None, force: bool = False) -> list:
     """Exports, compares each file with the Keras model, and says where it lies."""
     from keras_ctxseg.export.run import export_run
 
     results = []
-    for result in export_run(opened.config, opened.checkpoint, version=version):
+    for result in export_run(opened.config, opened.checkpoint, version=version, force=force):
         kind = "LiteRT" if result.path.suffix == ".tflite" else "SavedModel"
         print(f"{kind:10} {result.path}\n           {_summary(result.parity)}", flush=True)
         results.append(result)
@@ -53,7 +77,23 @@ def export(opened: OpenedRun, version: int | None = None) -> list:
 
 
 def _summary(parity) -> str:
-    return (
-        f"softmax differs by {parity.max_softmax_difference:.1e} at most, "
-        f"labels agree on {100 * parity.label_agreement:.3f} % of {parity.images} images"
-    )
+    words = [f"labels agree on {100 * parity.label_agreement:.3f} % of {parity.images} images"]
+    if parity.max_softmax_difference is not None:
+        words.insert(
+            0,
+            f"softmax differs by {parity.max_softmax_difference:.1e} at most, "
+            f"{parity.mean_softmax_difference:.1e} on average",
+        )
+    if parity.mean_iou is not None:
+        words.append(f"mean IoU {parity.mean_iou:.4f}, Keras' {parity.keras_mean_iou:.4f}")
+    return ", ".join(words) + ("" if parity.passed else "; FAILED, written by force")
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    forms = tuple(dict.fromkeys(text.split(",")))
+    unknown = [form for form in forms if form not in FORMS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"expected some of {', '.join(FORMS)}, with commas between. Received: {unknown[0]!r}"
+        )
+    return forms

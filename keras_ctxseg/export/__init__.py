@@ -3,13 +3,16 @@
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.litert import export_litert
 from keras_ctxseg.export.litert_file import litert_operations
+from keras_ctxseg.export.litert_forms import FORMS, LitertForm
 from keras_ctxseg.export.parity import ParityReport, check_parity
 from keras_ctxseg.export.saved_model import ExportResult, export_saved_model
 from keras_ctxseg.export.serving import ServingModule
 
 __all__ = [
+    "FORMS",
     "ExportError",
     "ExportResult",
+    "LitertForm",
     "ParityReport",
     "ServingModule",
     "check_parity",

@@ -1,5 +1,7 @@
 """Reads LiteRT files: the operations in them, and what they compute."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
@@ -30,34 +32,61 @@ def litert_operations(path: str | Path) -> list[str]:
     return sorted(operations)
 
 
-def run_litert(path: Path, images: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Runs a LiteRT file on images, each resized to its input size.
+class LitertFile:
+    """A loaded file with one input `images` and an output `logits` or `labels`.
 
     Args:
-        path: file with one input (1, height, width, 3) and an output `logits`.
-        images: uint8 (height, width, 3), of any sizes.
+        path: the file.
+        threads: that it computes with; by default LiteRT's own choice.
 
-    Returns:
-        For each image the uint8 image as it went in, and its logits (height, width, classes).
+    Attributes:
+        input_size: height and width of the images that it takes.
+        output: `"logits"` or `"labels"`.
 
     Raises:
-        ExportError: the file cannot be loaded.
+        ExportError: the file cannot be loaded, or has other inputs or outputs.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None):
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.path = Path(path)
+        try:
+            with captured_noise():
+                # Read here, so that a missing file is an ordinary error of the operating system.
+                interpreter = Interpreter(model_content=self.path.read_bytes(), num_threads=threads)
+                self._segment = interpreter.get_signature_runner()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ExportError(f"{path}: cannot be loaded as a LiteRT file: {error}") from error
+        inputs, outputs = self._segment.get_input_details(), self._segment.get_output_details()
+        known = [name for name in ("logits", "labels") if name in outputs]
+        if list(inputs) != ["images"] or not known:
+            raise ExportError(
+                f"{path}: expected a LiteRT file with the input 'images' and an output 'logits' or"
+                f" 'labels'. Found: inputs {sorted(inputs)}, outputs {sorted(outputs)}."
+            )
+        self.output = known[0]
+        self._dtype = inputs["images"]["dtype"]
+        _, height, width, _ = inputs["images"]["shape"]
+        self.input_size = (int(height), int(width))
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Logits float32 (height, width, classes), or class ids (height, width).
+
+        Args:
+            image: uint8 (height, width, 3) of `input_size`.
+        """
+        return self._segment(images=image[np.newaxis].astype(self._dtype))[self.output][0]
+
+
+def resized_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A uint8 image brought to a file's input size: bilinear, antialiased where it shrinks.
+
+    Calibration, comparison and prediction all take this way.
     """
     import tensorflow as tf
-    from ai_edge_litert.interpreter import Interpreter
 
-    try:
-        with captured_noise():
-            # Read here, so that a missing file is an ordinary error of the operating system.
-            interpreter = Interpreter(model_content=path.read_bytes())
-            segment = interpreter.get_signature_runner()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ExportError(f"{path}: cannot be loaded as a LiteRT file: {error}") from error
-    height, width = segment.get_input_details()["images"]["shape"][1:3]
-    results = []
-    for image in images:
-        if image.shape[:2] != (height, width):
-            resized = tf.image.resize(image, (height, width), antialias=True)
-            image = tf.cast(tf.round(resized), tf.uint8).numpy()
-        results.append((image, segment(images=image[np.newaxis].astype("float32"))["logits"][0]))
-    return results
+    if image.shape[:2] == size:
+        return image
+    resized = tf.image.resize(image, size, antialias=True)
+    return tf.cast(tf.round(resized), tf.uint8).numpy()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from keras_ctxseg.export.litert import export_litert
+from keras_ctxseg.export.litert_run import export_litert_forms
 from keras_ctxseg.export.saved_model import ExportResult, export_saved_model
 
 if TYPE_CHECKING:
@@ -22,18 +22,20 @@ def export_run(
     *,
     version: int | None = None,
     check_images: int = 8,
+    force: bool = False,
 ) -> Iterator[ExportResult]:
     """Exports a run's checkpoint as its `export` section says, checked on validation images.
 
     Writes `<export.directory>/<name>/<version>/` and, with `export.litert`, beside it
-    `<name>_<height>x<width>.tflite`. A run of mixed precision is exported in float32, which its
-    weights are kept in.
+    `<name>_<height>x<width>.tflite` (see `export_litert_forms`). A run of mixed precision is
+    exported in float32, which its weights are kept in.
 
     Args:
         config: the run's.
         checkpoint: a `.keras` file; by default the run's best one.
         version: see `export_saved_model`.
         check_images: how many images, the first of the validation split, to compare on.
+        force: write LiteRT files whose comparison fails, too.
 
     Yields:
         Each export once it is published.
@@ -71,9 +73,7 @@ def export_run(
         grouping=config.panoptic,
     )
     if config.export.litert:
-        height, width = config.export.input_size or config.augmentation.crop_size
-        path = directory / f"{config.name}_{height}x{width}.tflite"
-        yield export_litert(model, path, (height, width), check_images=images)
+        yield from export_litert_forms(model, config, dataset, directory, force)
 
 
 def _in_float32(model: keras.Model, config: RunConfig, num_classes: int) -> keras.Model:

@@ -23,6 +23,7 @@ def _require(condition: bool, key: str, expected: str, value: Any) -> None:
 
 StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"]
 Communication = Literal["auto", "nccl", "ring", "hierarchical"]
+LitertFormName = Literal["fp32", "fp16", "dynamic", "int8", "full_int8"]
 
 
 @dataclass(frozen=True)
@@ -236,19 +237,34 @@ class ExportConfig:
 
     Args:
         directory: folder that holds `<name>/<version>/`.
-        litert: write a LiteRT file beside the SavedModel.
+        litert: write LiteRT files beside the SavedModel.
         input_size: height and width of the LiteRT file's input, after `data.image_scale`; null
             takes the training crop.
+        litert_forms: which LiteRT files, a file each: `fp32`, `fp16`, `dynamic` (int8 weights),
+            `int8` (float images and logits), `full_int8` (uint8 images, class ids).
+        litert_labels: LiteRT files put out class ids rather than logits; `full_int8` always does.
+        calibration_images: training images whose activations tell the ranges of the integers.
+        litert_check_images: validation images on which a LiteRT file is compared with Keras.
     """
 
     directory: str = "saved_models"
     litert: bool = False
     input_size: tuple[int, int] | None = None
+    litert_forms: tuple[LitertFormName, ...] = ("fp32",)
+    litert_labels: bool = False
+    calibration_images: int = 64
+    litert_check_images: int = 32
 
     def __post_init__(self):
         if self.input_size is not None:
             _require(min(self.input_size) >= 33, "export.input_size", "sides of at least 33 pixels",
                      self.input_size)  # fmt: skip
+        forms, count = self.litert_forms, self.calibration_images
+        expected = "at least one form, each once"
+        _require(0 < len(forms) == len(set(forms)), "export.litert_forms", expected, forms)
+        _require(count >= 32, "export.calibration_images", "at least 32", count)
+        checks = self.litert_check_images
+        _require(checks >= 1, "export.litert_check_images", "at least 1", checks)
 
 
 @dataclass(frozen=True)

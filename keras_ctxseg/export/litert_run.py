@@ -1,0 +1,77 @@
+"""The LiteRT files of a finished training run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+
+from keras_ctxseg.export.litert import export_litert
+from keras_ctxseg.export.litert_forms import litert_form
+from keras_ctxseg.export.saved_model import ExportResult
+
+if TYPE_CHECKING:
+    from keras_ctxseg.data import SegmentationDataset
+    from keras_ctxseg.training import RunConfig
+
+
+def export_litert_forms(
+    model: keras.Model,
+    config: RunConfig,
+    dataset: SegmentationDataset,
+    directory: Path,
+    force: bool = False,
+) -> Iterator[ExportResult]:
+    """Writes a file for each of `export.litert_forms`, named by size and form.
+
+    Calibrated on images of the training split, taken evenly over it; compared with the Keras model
+    on the first of the validation split and their labels. `<name>_<height>x<width>.tflite` is
+    float32; the others append their form.
+
+    Args:
+        model: in float32.
+        config: the run's.
+        dataset: the run's.
+        directory: where to write.
+        force: write files whose comparison fails, too.
+
+    Yields:
+        Each file once it is published.
+
+    Raises:
+        ValueError: see `export_litert`.
+    """
+    chosen = config.export
+    height, width = chosen.input_size or config.augmentation.crop_size
+    forms = [litert_form(name) for name in chosen.litert_forms]
+    calibration = None
+    if any(form.quantized for form in forms):
+        examples = dataset.examples(config.data.train_split)
+        count = int(examples.cardinality().numpy())
+        step = max(count // chosen.calibration_images, 1)
+        examples = examples.shard(step, 0).take(chosen.calibration_images)
+        calibration = [example["image"] for example in examples.as_numpy_iterator()]
+    validation = dataset.examples(config.data.validation_split).as_numpy_iterator()
+    checked = list(islice(validation, chosen.litert_check_images))
+    labels = [example["label"] for example in checked]
+    if dataset.thing_classes:  # Panoptic label maps: class + 1024 * instance.
+        labels = [label % 1024 for label in labels]
+    for form in forms:
+        suffix = "" if form.name == "fp32" else f"_{form.name}"
+        yield export_litert(
+            model,
+            directory / f"{config.name}_{height}x{width}{suffix}.tflite",
+            (height, width),
+            form=form.name,
+            labels=chosen.litert_labels,
+            calibration_images=calibration if form.quantized else None,
+            check_images=[example["image"] for example in checked],
+            check_labels=labels,
+            class_names=dataset.class_names,
+            palette=dataset.palette,
+            ignore_label=dataset.ignore_label,
+            force=force,
+        )

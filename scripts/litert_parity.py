@@ -1,0 +1,120 @@
+"""Exports models as LiteRT files in several forms, and prints how each compares with Keras.
+
+Presets with random weights, normalised by images of the embedded data set, at a small size:
+
+    python scripts/litert_parity.py --presets "*_mobilenet_v2" --forms fp32 fp16 --size 65x97
+
+Trained runs, on their own data, with mean IoU:
+
+    python scripts/litert_parity.py --runs runs/context_scenes_* --forms fp32 fp16 full_int8
+
+A model that fails, or that cannot be exported, is a row of the table, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def main() -> int:
+    """Exports one model after the other; a table at the end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--presets", nargs="+", metavar="PATTERN", help="as in `ctxseg list`")
+    what.add_argument("--runs", nargs="+", metavar="RUN", help="folders of trained runs")
+    parser.add_argument("--forms", nargs="+", default=["fp32", "fp16"], metavar="FORM")
+    parser.add_argument("--size", default="65x97", metavar="HxW", help="of presets' images")
+    parser.add_argument("--images", type=int, default=32, help="compared on (default: 32)")
+    parser.add_argument("--output", type=Path, help="keep the files here")
+    arguments = parser.parse_args()
+    from keras_ctxseg.export.parity_report import parity_table
+
+    with tempfile.TemporaryDirectory() as scratch:
+        output = arguments.output or Path(scratch)
+        exports = _of_runs(arguments, output) if arguments.runs else _of_presets(arguments, output)
+        reports, errors = {}, {}
+        for name, result in exports:
+            if isinstance(result, ValueError):
+                errors[name] = str(result)
+                print(f"{name}: {result}", file=sys.stderr, flush=True)
+            else:
+                reports[name] = result.parity
+                print(f"{name}: {result.parity}", file=sys.stderr, flush=True)
+    print(parity_table(reports))
+    for name, error in errors.items():
+        print(f"| {name} | | | | | | | not exported: {error} |")
+    return 1 if errors or not all(report.passed for report in reports.values()) else 0
+
+
+def _of_runs(arguments: argparse.Namespace, output: Path) -> Iterator:
+    from keras_ctxseg.cli._runs import open_run
+    from keras_ctxseg.export.litert_run import export_litert_forms
+    from keras_ctxseg.training.assembly import load_dataset
+    from keras_ctxseg.training.checkpoint import load_checkpoint
+
+    for run in arguments.runs:
+        opened = open_run(run)
+        dataset = load_dataset(opened.config)
+        model = load_checkpoint(opened.checkpoint, dataset.num_classes)
+        for form in arguments.forms:
+            export = replace(
+                opened.config.export, litert_forms=(form,), litert_check_images=arguments.images
+            )
+            config = replace(opened.config, export=export)
+            try:
+                (result,) = export_litert_forms(model, config, dataset, output, force=True)
+            except ValueError as error:
+                result = error
+            yield f"{config.name} {form}", result
+
+
+def _of_presets(arguments: argparse.Namespace, output: Path) -> Iterator:
+    import keras
+    import numpy as np
+
+    import keras_ctxseg as ctx
+    from keras_ctxseg.export.litert_file import resized_image
+
+    size = tuple(int(side) for side in arguments.size.split("x"))
+    dataset = ctx.data.load("context_scenes")
+    images = [
+        resized_image(example["image"], size)
+        for example in dataset.examples("val").take(arguments.images).as_numpy_iterator()
+    ]
+    batch = np.stack(images[:8]).astype("float32")
+    names = [name for pattern in arguments.presets for name in ctx.models.list_models(pattern)]
+    for name in names:
+        keras.utils.set_random_seed(0)
+        model = ctx.models.build(name, num_classes=dataset.num_classes)
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = 0.5
+        for _ in range(6):  # Statistics of real images, or activations would run away.
+            model(batch, training=True)
+        for form in arguments.forms:
+            path = output / f"{name}_{form}.tflite"
+            try:
+                result = ctx.export.export_litert(
+                    model,
+                    path,
+                    size,
+                    form=form,
+                    check_images=images,
+                    calibration_images=images,
+                    force=True,
+                )
+            except ValueError as error:
+                result = error
+            yield f"{name} {form}", result
+
+
+if __name__ == "__main__":
+    sys.exit(main())
