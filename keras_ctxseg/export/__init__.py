@@ -4,6 +4,7 @@ from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.litert import export_litert
 from keras_ctxseg.export.litert_file import litert_operations
 from keras_ctxseg.export.litert_forms import FORMS, LitertForm
+from keras_ctxseg.export.load import LoadedModel, load
 from keras_ctxseg.export.parity import ParityReport, check_parity
 from keras_ctxseg.export.saved_model import ExportResult, export_saved_model
 from keras_ctxseg.export.serving import ServingModule
@@ -13,10 +14,12 @@ __all__ = [
     "ExportError",
     "ExportResult",
     "LitertForm",
+    "LoadedModel",
     "ParityReport",
     "ServingModule",
     "check_parity",
     "export_litert",
     "export_saved_model",
     "litert_operations",
+    "load",
 ]
