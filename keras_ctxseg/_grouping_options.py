@@ -11,8 +11,8 @@ class GroupingOptions:
         threshold: centres are peaks of the heat map above this.
         window: a peak is the largest value in a square of so many pixels a side; odd.
         max_instances: so many highest peaks are centres.
-        min_stuff_area: stuff classes with fewer pixels in an image become void. Panoptic-DeepLab
-            has 2048 for Cityscapes and 4096 for COCO, at their own image sizes; 0 keeps all.
+        min_stuff_area: stuff classes with fewer pixels in an image become void; 0 keeps all.
+            detectron2's Panoptic-DeepLab has 2048 for Cityscapes and 4096 for COCO.
 
     Raises:
         ValueError: a value outside these limits.

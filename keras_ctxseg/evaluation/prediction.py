@@ -2,63 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol as TypingProtocol
 
 import keras
 import numpy as np
-from PIL import Image
 
 from keras_ctxseg._grouping_options import GroupingOptions
 from keras_ctxseg.data.images import is_turned, open_image, read_image
 from keras_ctxseg.data.resampling import scale_image
 from keras_ctxseg.evaluation.full_size import check_num_classes
-from keras_ctxseg.evaluation.image_paths import Paths, find_images, output_names
+from keras_ctxseg.evaluation.image_paths import Paths, find_images
 from keras_ctxseg.evaluation.label_files import label_format
 from keras_ctxseg.evaluation.panoptic.coco_format import CocoPanopticWriter
-from keras_ctxseg.evaluation.panoptic.overlay import segment_overlay
 from keras_ctxseg.evaluation.panoptic.predictor import PanopticPredictor
 from keras_ctxseg.evaluation.predictor import Predictor
-from keras_ctxseg.evaluation.progress import track
 from keras_ctxseg.evaluation.protocol import Protocol
-
-
-@dataclass(frozen=True)
-class PredictedImage:
-    """What was written for one image.
-
-    Attributes:
-        path: the image file.
-        labels: PNG of class ids, of the image's own size.
-        overlay: JPEG of the colours laid over the image, of the image's own size.
-        height: in pixels.
-        width: in pixels.
-        shares: share of the pixels by class name, for the classes that occur.
-    """
-
-    path: Path
-    labels: Path
-    overlay: Path
-    height: int
-    width: int
-    shares: dict[str, float]
-
-
-@dataclass(frozen=True)
-class PredictionResult:
-    """What `predict` did.
-
-    Attributes:
-        images: one entry per image that went well.
-        failures: `(path, message)` for each image that did not; the messages name the file.
-    """
-
-    images: tuple[PredictedImage, ...]
-    failures: tuple[tuple[Path, str], ...]
+from keras_ctxseg.evaluation.written_predictions import (
+    Labelled,
+    PredictionResult,
+    write_predictions,
+)
 
 
 def predict(
@@ -78,7 +45,8 @@ def predict(
 ) -> PredictionResult:
     """Writes `labels/<name>.png` and `overlays/<name>.jpg` for each image, and `predictions.json`.
 
-    An image that cannot be read or is too small does not stop the others: it is reported in
+    Threads read the next images and write the last ones while the model works on one. An image
+    that cannot be read or is too small does not stop the others: it is reported in
     `failures`. Pixels are taken as stored, as in training: an EXIF orientation is not applied
     (a warning names such files).
 
@@ -113,87 +81,100 @@ def predict(
         )
     check_num_classes(model, len(class_names))
     predictor = Predictor(model, protocol, batch_size)
+    output_dir = Path(output_dir)
     if thing_classes:
         segmenter = PanopticPredictor(model, thing_classes, options=grouping, protocol=protocol)
-        folder = Path(output_dir) / "panoptic"
+        folder = output_dir / "panoptic"
         segments = CocoPanopticWriter(folder, class_names, palette, thing_classes)
-    written = label_format(format, class_names, palette)
-    output_dir = Path(output_dir)
-    files = find_images(paths, leave_out=output_dir)
-    done: list[PredictedImage] = []
-    failures: list[tuple[Path, str]] = []
-    names = [(name, written.file_name(name)) for name in output_names(files)]
-    pairs = list(zip(files, names, strict=True))
-    for file, (name, label_name) in track(pairs, "Predicting", len(pairs), progress):
-        try:
-            image, scaled = _scaled_file(predictor, file, image_scale)
-        except ValueError as error:
-            failures.append((file, str(error)))
-            continue
+
+    def label(file: Path, name: Path, loaded: tuple[np.ndarray, np.ndarray, bool]) -> Labelled:
+        image, scaled, turned = loaded
+        predictor.check(scaled, str(file))
+        if turned:
+            _warn_of_turned(file)
         if thing_classes:
             found = segmenter(scaled[None], image.shape[:2])
-            labels, shown = found.labels[0], found.panoptic[0]
-            segments.add(name, shown, found.scores_by_label(0), str(file))
-        else:
-            labels = shown = predictor.label(scaled, image.shape[:2], name=str(file))
-        png = output_dir / "labels" / label_name
-        jpeg = output_dir / "overlays" / f"{name}.jpg"
-        for path in (png, jpeg):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        written.save(png, labels)
-        Image.fromarray(segment_overlay(image, shown, palette, opacity)).save(
-            jpeg,
-            quality=92,
-            subsampling=0,  # colours change at sharp edges
-        )
-        height, width = labels.shape
-        shares = _shares(labels, class_names)
-        done.append(PredictedImage(file, png, jpeg, height, width, shares))
-    result = PredictionResult(tuple(done), tuple(failures))
-    output_dir.mkdir(parents=True, exist_ok=True)
+            segments.add(str(name), found.panoptic[0], found.scores_by_label(0), str(file))
+            return Labelled(image, found.labels[0], found.panoptic[0])
+        labels = predictor.label(scaled, image.shape[:2], name=str(file))
+        return Labelled(image, labels, labels)
+
+    result = write_predictions(
+        find_images(paths, leave_out=output_dir),
+        output_dir,
+        lambda file: _scaled_file(file, image_scale),
+        label,
+        label_format(format, class_names, palette),
+        class_names,
+        opacity,
+        progress,
+    )
     if thing_classes:
         segments.close()
-    text = json.dumps(_plain(result, output_dir), indent=1, ensure_ascii=False)
-    (output_dir / "predictions.json").write_text(text + "\n", encoding="utf-8")
     return result
 
 
-def _scaled_file(predictor: Predictor, file: Path, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """An image as it is, and as the network sees it, checked."""
+class SegmentsImages(TypingProtocol):
+    """What `predict_exported` needs of an exported model, as `keras_ctxseg.export.load` gives."""
+
+    def segment(self, images: np.ndarray) -> np.ndarray:
+        """Class ids int32 (batch, height, width) of images uint8 (batch, height, width, 3)."""
+
+
+def predict_exported(
+    model: SegmentsImages,
+    paths: Paths,
+    output_dir: str | os.PathLike,
+    palette: np.ndarray,
+    class_names: Sequence[str],
+    opacity: float = 0.5,
+    progress: bool = False,
+    format: str = "palette",
+) -> PredictionResult:
+    """As `predict`, by an exported model: nothing of Keras is needed.
+
+    Args:
+        model: from `keras_ctxseg.export.load`.
+        paths, output_dir, palette, class_names, opacity, progress, format: as in `predict`.
+
+    Raises:
+        ValueError: see `predict`.
+    """
+    palette = np.asarray(palette, np.uint8)
+    output_dir = Path(output_dir)
+
+    def label(file: Path, name: Path, loaded: tuple[np.ndarray, np.ndarray, bool]) -> Labelled:
+        image, _, turned = loaded
+        if turned:
+            _warn_of_turned(file)
+        try:
+            labels = model.segment(image[np.newaxis])[0]
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+        return Labelled(image, labels, labels)
+
+    return write_predictions(
+        find_images(paths, leave_out=output_dir),
+        output_dir,
+        lambda file: _scaled_file(file, 1.0),
+        label,
+        label_format(format, class_names, palette),
+        class_names,
+        opacity,
+        progress,
+    )
+
+
+def _scaled_file(file: Path, scale: float) -> tuple[np.ndarray, np.ndarray, bool]:
+    """An image as it is, as the network sees it, and whether its EXIF data would turn it."""
     image = read_image(file)
     with open_image(file) as header:
-        if is_turned(header):
-            warnings.warn(
-                f"{file}: its EXIF orientation is not applied; the result is turned like the "
-                "stored pixels.",
-                stacklevel=3,
-            )
-    scaled = image if scale == 1 else scale_image(image, scale).numpy()
-    predictor.check(scaled, str(file))
-    return image, scaled
+        turned = is_turned(header)
+    return image, image if scale == 1 else scale_image(image, scale).numpy(), turned
 
 
-def _shares(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
-    counts = np.bincount(labels.ravel(), minlength=len(class_names))
-    return {
-        name: float(count / labels.size)
-        for name, count in zip(class_names, counts, strict=True)
-        if count
-    }
-
-
-def _plain(result: PredictionResult, output_dir: Path) -> dict:
-    return {
-        "images": [
-            {
-                "image": str(image.path),
-                "labels": image.labels.relative_to(output_dir).as_posix(),
-                "overlay": image.overlay.relative_to(output_dir).as_posix(),
-                "height": image.height,
-                "width": image.width,
-                "shares": {name: round(share, 6) for name, share in image.shares.items()},
-            }
-            for image in result.images
-        ],
-        "failures": [{"image": str(path), "error": message} for path, message in result.failures],
-    }
+def _warn_of_turned(file: Path) -> None:
+    warnings.warn(
+        f"{file}: its EXIF orientation is not applied; the result is turned like the stored pixels.",
+        stacklevel=2,
+    )

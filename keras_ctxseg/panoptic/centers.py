@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import ops
 
 from keras_ctxseg._grouping_options import GroupingOptions
@@ -26,6 +27,8 @@ class Centers(NamedTuple):
 def find_centers(heatmap, options: GroupingOptions) -> Centers:
     """Peaks of a heat map: values above the threshold that no value around them exceeds.
 
+    Of equal values in each other's windows the first alone is a peak: a plain is one thing.
+
     Args:
         heatmap: float32 (height, width).
         options: `threshold`, `window`, `max_instances`.
@@ -41,8 +44,16 @@ def find_centers(heatmap, options: GroupingOptions) -> Centers:
     flat = ops.pad(flat, ((0, options.max_instances),), constant_values=-1.0)
     heights, indices = ops.top_k(flat, options.max_instances)
     indices = ops.cast(indices, "int32")
-    count = ops.sum(ops.cast(heights > options.threshold, "int32"))
-    return Centers(ops.stack([indices // width, indices % width], axis=-1), heights, count)
+    places = ops.stack([indices // width, indices % width], axis=-1)
+    # Peaks in each other's windows are of one height; they stand in the order of their pixels.
+    reach = (options.window - 1) // 2
+    earlier = np.tri(options.max_instances, k=-1, dtype=bool)
+    close = ops.all(ops.abs(places[:, None] - places[None]) <= reach, axis=-1)
+    repeated = ops.any(ops.logical_and(close, earlier), axis=1)
+    kept = ops.logical_and(heights > options.threshold, ops.logical_not(repeated))
+    heights, order = ops.top_k(ops.where(kept, heights, -1.0), options.max_instances)
+    count = ops.sum(ops.cast(kept, "int32"))
+    return Centers(ops.take(places, order, axis=0), heights, count)
 
 
 def _maximum_around(x, window: int, axis: int):

@@ -31,7 +31,7 @@ def test_centers_are_the_highest_peaks(rng, window):
     centers = find_centers(heat, options)
     largest = ndimage.maximum_filter(heat, window, mode="constant", cval=-np.inf)
     peaks = np.argwhere((heat == largest) & (heat > 0.7))
-    peaks = peaks[np.argsort(-heat[tuple(peaks.T)])][:9]
+    peaks = peaks[np.argsort(-heat[tuple(peaks.T)])][:9]  # no two are equal
     count = int(centers.count)
     assert count == len(peaks) > 2
     np.testing.assert_array_equal(centers.places[:count], peaks)
@@ -152,9 +152,20 @@ def test_more_peaks_than_centres(rng):
     )
     assert len(table) == 200 and sum(area for *_, area in table) == 6400
     assert table[0][1] == 1  # heights above 1 are no probabilities
-    flat = np.ones(size, "float32")  # and a plain of 6400 peaks
+    flat = np.ones(size, "float32")  # and a plain of 6400 equal values
     found = merge_segments(classes, flat, flat, np.zeros((*size, 2), "float32"), CLASSES, THINGS)
-    assert int(found.count) == 200
+    assert int(found.count) == 1
+
+
+def test_equal_peaks_side_by_side_are_one():
+    """As upsampling makes four of one; farther apart than the window they are two."""
+    heat = np.zeros((30, 40), "float32")
+    heat[4:6, 7:9] = 0.5
+    heat[20, 10] = heat[20, 14] = 0.7
+    for window, expected in ((7, [(20, 10), (20, 14), (4, 7)]), (9, [(20, 10), (4, 7)])):
+        centers = find_centers(heat, GroupingOptions(window=window))
+        assert list(map(tuple, np.array(centers.places[: int(centers.count)]))) == expected
+        np.testing.assert_array_equal(centers.heights[: len(expected)], [heat[p] for p in expected])
 
 
 def test_targets_of_the_truth_give_the_truth_back():
