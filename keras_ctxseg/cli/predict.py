@@ -1,4 +1,4 @@
-"""`ctxseg predict RUN IMAGE|VIDEO ... --output DIR`."""
+"""`ctxseg predict RUN|--model EXPORT IMAGE|VIDEO ... --output DIR`."""
 
 import argparse
 import sys
@@ -14,7 +14,12 @@ FORMATS = ("palette", "ids", "cityscapes", "ade20k")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="files, folders or quoted globs; video files"
+        "images", nargs="*", metavar="IMAGE", help="files, folders or quoted globs; video files"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="EXPORT",
+        help="in place of RUN: an exported model, a SavedModel's directory or a LiteRT file",
     )
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="where to write")
     parser.add_argument(
@@ -33,13 +38,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    opened = open_run(arguments.run, protocol_overrides(arguments), arguments.data)
-    failures = predict(
-        opened, arguments.images, arguments.output, arguments.format, arguments.overlay
-    )
+    if arguments.model is not None:
+        failures = _predict_exported(arguments)
+    else:
+        if not arguments.images:
+            raise ValueError("IMAGE: expected files, folders or globs after the run. Found none")
+        opened = open_run(arguments.run, protocol_overrides(arguments), arguments.data)
+        failures = predict(
+            opened, arguments.images, arguments.output, arguments.format, arguments.overlay
+        )
     for message in failures:
         print(f"ctxseg: skipped: {message}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _predict_exported(arguments: argparse.Namespace) -> list[str]:
+    """Writes label maps and overlays by an exported model, and returns what went wrong."""
+    images = [arguments.run, *arguments.images]  # RUN is an image here
+    if protocol_overrides(arguments) or arguments.data or arguments.overlay:
+        raise ValueError(
+            "--model: an exported model labels images whole, with what it knows of its classes; "
+            "scales, windows, --data and --overlay go with a run"
+        )
+    import keras_ctxseg as ctx
+    from keras_ctxseg.data.palettes import default_palette
+    from keras_ctxseg.evaluation.video_file import is_video
+
+    videos = [path for path in images if is_video(path)]
+    if videos:
+        raise ValueError(f"{videos[0]}: videos are labelled by a run, --model takes images")
+    model = ctx.export.load(arguments.model)
+    names = model.class_names or [str(k) for k in range(255)]
+    palette = default_palette(len(names)) if model.palette is None else model.palette
+    result = ctx.evaluation.predict_exported(
+        model,
+        images,
+        arguments.output,
+        palette,
+        names,
+        progress=sys.stdout.isatty(),
+        format=arguments.format,
+    )
+    print(f"Labels     {arguments.output / 'labels'}, {len(result.images)} images")
+    print(f"Overlays   {arguments.output / 'overlays'}")
+    return [message for _, message in result.failures]
 
 
 def predict(

@@ -21,7 +21,7 @@ from keras_ctxseg.evaluation.comparison import (
 )
 from keras_ctxseg.evaluation.evaluator import Evaluator
 from keras_ctxseg.evaluation.label_files import LabelFormat, label_format
-from keras_ctxseg.evaluation.prediction import PredictedImage, PredictionResult, predict
+from keras_ctxseg.evaluation.prediction import predict, predict_exported
 from keras_ctxseg.evaluation.predictor import Prediction, Predictor
 from keras_ctxseg.evaluation.protocol import PROTOCOLS, Protocol, named_protocol
 from keras_ctxseg.evaluation.report import write_report
@@ -29,6 +29,7 @@ from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
 from keras_ctxseg.evaluation.samples import ReportSample, report_samples
 from keras_ctxseg.evaluation.side_by_side import draw_side_by_side
 from keras_ctxseg.evaluation.video import PredictedVideo, label_video, predict_video
+from keras_ctxseg.evaluation.written_predictions import PredictedImage, PredictionResult
 
 __all__ = [
     "PROTOCOLS",
@@ -54,6 +55,7 @@ __all__ = [
     "label_video",
     "named_protocol",
     "predict",
+    "predict_exported",
     "predict_video",
     "report_samples",
     "write_comparison",

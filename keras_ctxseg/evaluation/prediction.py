@@ -175,6 +175,7 @@ def _scaled_file(file: Path, scale: float) -> tuple[np.ndarray, np.ndarray, bool
 
 def _warn_of_turned(file: Path) -> None:
     warnings.warn(
-        f"{file}: its EXIF orientation is not applied; the result is turned like the stored pixels.",
+        f"{file}: its EXIF orientation is not applied; the result is turned like the stored "
+        "pixels.",
         stacklevel=2,
     )
