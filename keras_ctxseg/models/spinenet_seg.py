@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import keras
 
-from keras_ctxseg.backbones import HAND_DILATED_BLOCKS, Backbone, SpineNet
-from keras_ctxseg.backbones.spinenet_spec import SCALES
+from keras_ctxseg.backbones import Backbone, SpineNet
+from keras_ctxseg.backbones.spinenet_spec import PRESET_BLOCKS, SCALES
 from keras_ctxseg.heads import classify, deeplabv3plus_decoder
 from keras_ctxseg.layers import ASPP, ResizeLike
 from keras_ctxseg.models.deeplab import default_rates
@@ -22,7 +22,7 @@ def spinenet_for_segmentation(
     scale: str,
     output_stride: int = 8,
     max_level: int | None = None,
-    blocks=HAND_DILATED_BLOCKS,
+    blocks=PRESET_BLOCKS,
     width: float = 1.0,
     activation: str = "relu",
 ) -> SpineNet:
@@ -35,9 +35,9 @@ def spinenet_for_segmentation(
             other backbones: it chooses an output instead of dilating the last stages, and weights
             of one output stride do not load at another.
         max_level: Coarsest output, for a merge of levels; the finest alone by default.
-        blocks: The block table. By default `HAND_DILATED_BLOCKS`: the parent's topology, with
-            dilations set by hand (ours). Rows `[level, type, [parent, parent], is_output,
-            dilation]` do as well.
+        blocks: The block table. By default `PRESET_BLOCKS`: until a search has found one, the
+            parent's topology, with dilations set by hand (ours). Rows `[level, type, [parent,
+            parent], is_output, dilation]` do as well.
         width: Multiplier of the filters of blocks and outputs (ours).
         activation: `"relu"` or `"swish"`.
 
