@@ -187,9 +187,50 @@ def unsynchronized():
     keep("own", model, last_replica=np.concatenate([np.ravel(value) for value in local]))
 
 
+def panoptic():
+    """Centres and offsets of things, very unevenly spread over the replicas; then segments."""
+    with STRATEGY.scope():
+        keras.utils.set_random_seed(8)
+        images = keras.Input((None, None, 3))
+        x = keras.layers.Rescaling(1 / 64, -2.0)(images)
+        for name in ("backbone_one", "context"):
+            x = ctx.layers.ConvNormAct(6, 3, name=name)(x)
+        sizes = {"logits": CLASSES, "center_heatmap": 1, "center_offsets": 2}
+        outputs = {
+            name: keras.layers.Conv2D(count, 1, dtype="float32", name=name)(x)
+            for name, count in sizes.items()
+        }
+        model = ctx.models.SegmentationModel(images, outputs)
+        synchronize_batch_norm(model)
+        optimizer = ctx.training.SGD(0.05, weight_decay=1e-3, global_clipnorm=0.5)
+        compiled(model, optimizer)
+    images, labels = images_and_labels(8, 5)
+    labels[0::4, 12:30, 3:20] = 2 + 1024
+    labels[0::4, 20:33, 22:35] = 1 + 2 * 1024
+    labels[1::4, 11:14, 5:9] = 2 + 3 * 1024
+    labels[4, :, :2] = 2 + 1024 * 65535  # a crowd
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
+    history = model.fit(dataset, epochs=3, verbose=0, shuffle=False).history
+    five = (images[:5], labels[:5])
+    scores = model.evaluate(*five, batch_size=4, verbose=0, return_dict=True)
+    evaluator = ctx.evaluation.Evaluator(model, CLASSES, IGNORE, thing_classes=(1, 2))
+    evaluated = evaluator(
+        [{"image": image, "label": label, "name": str(k)} for k, (image, label) in
+         enumerate(zip(*five, strict=True))]
+    )  # fmt: skip
+    keep(
+        "panoptic",
+        model,
+        missed_segments=evaluated.panoptic.counts.missed,
+        **logs_of("history", {name: values[-1] for name, values in history.items()}),
+        **logs_of("scores", scores),
+    )
+
+
 recipe()
 executions(1)
 executions(4)
 half_precision()
 unsynchronized()
+panoptic()
 np.savez(OUTPUT, **results)

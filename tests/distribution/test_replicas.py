@@ -43,9 +43,9 @@ def state(kept, scenario):
 
 
 @pytest.mark.parametrize("several", SEVERAL)
-@pytest.mark.parametrize("scenario", ["recipe", "executions1", "executions4"])
+@pytest.mark.parametrize("scenario", ["recipe", "executions1", "executions4", "panoptic"])
 def test_weights_agree(results, several, scenario):
-    """After three (recipe) and twelve steps; optimizer, averages and batch statistics included."""
+    """After 3 (recipe), 12 and 6 steps; optimizer, averages and batch statistics included."""
     expected, actual = (state(results[name], scenario) for name in ("single", several))
     for name, value in expected.items():
         np.testing.assert_allclose(actual[name], value, atol=TOLERANCE, err_msg=name)
@@ -67,13 +67,13 @@ def test_steps_per_execution_change_nothing(results, name):
 
 
 @pytest.mark.parametrize("several", SEVERAL)
-@pytest.mark.parametrize("scenario", ["recipe", "executions4"])
+@pytest.mark.parametrize("scenario", ["recipe", "executions4", "panoptic"])
 def test_metrics_agree_exactly(results, several, scenario):
     found = 0
     for name, value in results["single"].items():
         if not name.startswith(f"{scenario}/"):
             continue
-        if name.endswith(("mean_iou", "pixel_accuracy", "confusion")):
+        if name.endswith(("mean_iou", "pixel_accuracy", "confusion", "_segments")):
             np.testing.assert_array_equal(results[several][name], value, err_msg=name)
             found += 1
         elif name.endswith("loss"):
