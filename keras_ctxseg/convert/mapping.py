@@ -11,7 +11,7 @@ from keras_ctxseg.convert.fitting_shapes import class_count_only, shape_error
 from keras_ctxseg.convert.naming_patterns import fill, match
 from keras_ctxseg.convert.normalization import fold
 from keras_ctxseg.convert.report import Report
-from keras_ctxseg.convert.requirements import check_model, notes_on
+from keras_ctxseg.convert.requirements import check_model, check_whole_model, notes_on
 from keras_ctxseg.convert.tables import Row, Source, Table, backbone_of
 from keras_ctxseg.convert.whole_or_part import check_backbone, check_head
 
@@ -56,6 +56,8 @@ def map_weights(
     left = [name for name, why in spare.items() if not why and arrays[name].size]
     check_backbone(model.name, origin, source, table, rows, missing, left)
     check_head(model.name, origin, [brick for brick, _, _ in found], missing, left)
+    if not all(brick.in_backbone for brick, _, _ in found):
+        check_whole_model(model, source)
 
     values: dict[str, np.ndarray] = {}
     mapped: list[tuple[str, str]] = []

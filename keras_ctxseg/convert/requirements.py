@@ -31,6 +31,23 @@ def check_model(model: keras.Model, table: Table, source: Source) -> None:
             )
 
 
+def check_whole_model(model: keras.Model, source: Source) -> None:
+    """Refuses a whole model whose backbone the source dilates otherwise.
+
+    A backbone alone was trained undilated and is the same in both.
+
+    Raises:
+        ConversionError: For OpenMMLab's basic blocks, whose second convolution never dilates.
+    """
+    second = _layer(model, "backbone_stage5_block2_conv2")
+    basic = second is not None and _layer(model, "backbone_stage5_block2_conv3") is None
+    if source.name == "mmsegmentation" and basic and second.dilation != (1, 1):
+        raise ConversionError(
+            f"{source.name} dilates only the first convolution of a basic block, {model.name!r} "
+            "both; take the backbone alone, or build it with output_stride=32 if theirs is"
+        )
+
+
 def notes_on(model: keras.Model, table: Table, source: Source) -> tuple[str, ...]:
     """What differs but does no harm."""
     stem = _layer(model, "backbone_stem_conv1") or _layer(model, "backbone_stem_conv")

@@ -35,7 +35,7 @@ def read_tensorflow(path: Path) -> dict[str, np.ndarray]:
         if _GRAPH in names:
             return _by_creation(reader)
         return {name: reader.get_tensor(name) for name in sorted(names)}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         if isinstance(error, ConversionError):
             raise ConversionError(f"{path}: {error}") from None
         reason = str(error).split("\n")[0]

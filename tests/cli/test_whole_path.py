@@ -193,7 +193,15 @@ def test_other_classes_than_the_checkpoints_are_refused(root, tmp_path, capsys):
         assert main(command) == 2
         message = capsys.readouterr().err
         assert "`num_classes` disagrees" in message and "best.keras predicts 3 classes" in message
-    recipe = str(root / "recipe.yaml")
-    start = ["name=tuned", override, f"model.weights={checkpoint}"]
-    assert main(["train", recipe, *start]) == 2
-    assert "`num_classes` disagrees with the checkpoint" in capsys.readouterr().err
+
+
+def test_training_starts_from_a_checkpoint_of_other_classes(root, tmp_path, caplog):
+    """All but the classifier is taken over, and the log says so."""
+    data = shutil.copytree(root / "data", tmp_path / "data")
+    classes = {"classes": ["red", "green", "blue", "extra"]}
+    (data / "classes.json").write_text(json.dumps(classes))
+    checkpoint = str(root / "runs/trial/checkpoints/best.keras")
+    override = f"data.options.path={data}"
+    start = ["name=tuned", override, f"model.weights={checkpoint}", f"output_dir={tmp_path}"]
+    assert main(["train", str(root / "recipe.yaml"), *start, "training.steps=1"]) == 0
+    assert "another number of classes: logits_classifier" in caplog.text

@@ -29,7 +29,7 @@ class Weights(dict):
         self[f"{name}.bias"] = self._uniform(channels, -0.3, 0.3)
         self[f"{name}.running_mean"] = self._uniform(channels, -0.3, 0.3)
         # Some variances are tiny, where epsilon counts; gamma brings those channels back to one.
-        gamma, variance = self._uniform(channels, 0.3, 0.9), self._uniform(channels, 0.5, 1.5)
+        gamma, variance = self._uniform(channels, 0.8, 1.4), self._uniform(channels, 0.5, 1.5)
         gamma[:: max(channels // 4, 1)] *= 0.015
         variance[:: max(channels // 4, 1)] = 2e-4
         self[f"{name}.weight"] = gamma
