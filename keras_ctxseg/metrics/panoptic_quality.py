@@ -147,8 +147,8 @@ def panoptic_scores(counts: PanopticCounts, thing_classes: Sequence[int]) -> Pan
         seen = chosen & (segments > 0)
         if not seen.any():
             return PanopticQuality(np.nan, np.nan, np.nan, 0)
-        means = (float(values[seen].mean()) for values in (quality, overlap, recognition))
-        return PanopticQuality(*means, int(seen.sum()))
+        pq, sq, rq = (float(values[seen].mean()) for values in (quality, overlap, recognition))
+        return PanopticQuality(pq, sq, rq, int(seen.sum()))
 
     return PanopticScores(
         average(np.ones_like(is_thing)),
