@@ -5,6 +5,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_ctxseg.export import ExportError, check_parity, export_litert, litert_operations
+from keras_ctxseg.export.quiet import captured_noise
 from tests.export.exporting import random_image, tiny_model
 
 
@@ -51,35 +52,24 @@ def test_it_replaces_a_file_only_when_it_passes(model, tmp_path, monkeypatch):
     path = tmp_path / "tiny.tflite"
     path.write_bytes(b"old")
     with monkeypatch.context() as patch:
-        patch.setattr("keras_ctxseg.export.parity.MAX_SOFTMAX_DIFFERENCE", 0.0)
-        patch.setattr("keras_ctxseg.export.litert._convert", lambda *_: tiny_bytes(tmp_path))
-        with pytest.raises(ExportError, match="export refused: DISAGREES"):
+        patch.setattr("keras_ctxseg.export.litert.converted", lambda *_: tiny_bytes())
+        with pytest.raises(ExportError, match="export refused: fp32 DISAGREES"):
             export_litert(model, path, (33, 33))
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["tiny.tflite"]
     export_litert(model, path, (33, 33))
     assert litert_operations(path)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tiny.card.md", "tiny.tflite"]
 
 
-def tiny_bytes(folder):
+def tiny_bytes():
     """Another model's file."""
-    result = export_litert_of_other_seed(folder / "other.tflite")
-    content = result.read_bytes()
-    result.unlink()
-    return content
-
-
-def export_litert_of_other_seed(path):
-    # The real converter, reached around the patched name.
-    from keras_ctxseg.export import litert
-
     other = tiny_model(seed=4)
     function = tf.function(lambda images: {"logits": other(images)["logits"]})
     concrete = function.get_concrete_function(tf.TensorSpec((1, 33, 33, 3), name="images"))
-    with litert.captured_noise():
+    with captured_noise():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], other)
-        path.write_bytes(converter.convert())
-    return path
+        return converter.convert()
 
 
 def test_flex_operations_are_refused_by_name(tmp_path):
