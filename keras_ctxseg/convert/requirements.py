@@ -49,7 +49,17 @@ def check_whole_model(model: keras.Model, source: Source) -> None:
 
 
 def notes_on(model: keras.Model, table: Table, source: Source) -> tuple[str, ...]:
-    """What differs but does no harm."""
+    """What differs without an error."""
+    dilated = any(
+        getattr(layer, "dilation", (1, 1)) != (1, 1)
+        for layer in model.layers
+        if layer.name.startswith("backbone_node")
+    )
+    if table.backbone == "spinenet" and dilated:
+        return (
+            f"{source.name}'s SpineNet has no atrous blocks, {model.name!r} has: the weights fit, "
+            "its features are its own (the same ones with blocks=PARENT_BLOCKS)",
+        )
     stem = _layer(model, "backbone_stem_conv1") or _layer(model, "backbone_stem_conv")
     if stem is None or table.backbone == "spinenet" or stem.padding == table.padding:
         return ()
