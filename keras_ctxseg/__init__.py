@@ -15,7 +15,17 @@ from keras_ctxseg._version import __version__
 _CORE = ("layers", "backbones", "heads", "models", "losses", "metrics", "panoptic")
 # Keras must know the optimizers and the schedule too before it can load a compiled checkpoint.
 _REGISTERED = ("training.optimizers", "training.schedule")
-_LAZY = ("data", "training", "evaluation", "export", "convert", "benchmark", "doctor", "cli")
+_LAZY = (
+    "data",
+    "training",
+    "evaluation",
+    "export",
+    "convert",
+    "benchmark",
+    "search",
+    "doctor",
+    "cli",
+)
 
 __all__ = ["__version__", *_CORE, *_LAZY]
 

@@ -23,10 +23,12 @@ ALLOWED = {
     "evaluation": CORE | {"data"},
     "export": CORE | {"data", "evaluation", "training"},
     "training": CORE | {"data", "evaluation"},
+    "search": CORE | {"data", "evaluation", "training"},
     "convert": {"layers", "backbones", "models"},
     "benchmark": CORE | {"data", "evaluation", "training", "export"},
     "doctor": CORE | {"training", "export"},
-    "cli": CORE | {"data", "evaluation", "training", "export", "convert", "benchmark", "doctor"},
+    "cli": CORE
+    | {"data", "evaluation", "training", "export", "convert", "search", "benchmark", "doctor"},
 }
 # The files of the core that hold a backend's own call; they import it inside a function.
 BACKEND_FILES = {

@@ -29,6 +29,7 @@ class Line:
         color: which of the page's chart colours, 0 to 3.
         dashed: drawn with dashes, and without marks.
         marks: a dot at each point; good for few points.
+        joined: whether neighbouring points are joined; not where they are no sequence.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Line:
     color: int = 0
     dashed: bool = False
     marks: bool = False
+    joined: bool = True
 
 
 def line_chart(
@@ -99,7 +101,7 @@ def line_chart(
             back = _points(x[known][::-1], edges[known, 0][::-1])
             parts.append(f'<polygon class="band c{line.color}" points="{there} {back}"/>')
         style = f"curve c{line.color}{' dashed' if line.dashed else ''}"
-        for run in _runs(np.isfinite(y)):
+        for run in _runs(np.isfinite(y)) if line.joined else ():
             parts.append(f'<polyline class="{style}" points="{_points(x[run], y[run])}"/>')
         if line.marks:
             for at, height, value in zip(x, y, line.y, strict=True):

@@ -6,12 +6,15 @@ Imports neither Keras nor TensorFlow.
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from keras_ctxseg.training.config import ConfigError, RunConfig
 from keras_ctxseg.training.config_schema import checked, construct, plain
+
+
+_Schema = TypeVar("_Schema")
 
 
 class _Loader(yaml.SafeLoader):
@@ -52,11 +55,16 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
         ConfigError: names the file (or the command line), the key, what was expected and what was
             found.
     """
+    return load_typed(path, RunConfig, overrides)
+
+
+def load_typed(path: str | Path, schema: type[_Schema], overrides: Iterable[str] = ()) -> _Schema:
+    """As `load_config`, of a file whose keys are the fields of another dataclass."""
     path = Path(path)
-    values = _read_with_bases(path, ())
+    values = _read_with_bases(path, schema, ())
     for override in overrides:
-        values = _merged(values, _nested(override))
-    return construct(values, RunConfig, str(path))
+        values = _merged(values, _nested(override, schema))
+    return construct(values, schema, str(path))
 
 
 def parse_override(override: str) -> tuple[str, Any]:
@@ -82,7 +90,7 @@ def save_config(config: RunConfig, path: str | Path) -> None:
     Path(path).write_text("# The resolved configuration of this run.\n" + text, encoding="utf-8")
 
 
-def _read_with_bases(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+def _read_with_bases(path: Path, schema: type, above: tuple[Path, ...]) -> dict[str, Any]:
     resolved = path.resolve()
     if resolved in above:
         circle = " -> ".join(str(step) for step in (*above[above.index(resolved) :], resolved))
@@ -94,13 +102,13 @@ def _read_with_bases(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: `base`: expected a path or a list of paths. Received: {bases!r}"
         )
-    own = checked(values, RunConfig, str(path))
+    own = checked(values, schema, str(path))
     merged: dict[str, Any] = {}
     for base in bases:
         base_path = path.parent / base
         if not base_path.is_file():
             raise ConfigError(f"{path}: `base`: there is no file {base_path}")
-        merged = _merged(merged, _read_with_bases(base_path, (*above, resolved)))
+        merged = _merged(merged, _read_with_bases(base_path, schema, (*above, resolved)))
     return _merged(merged, own)
 
 
@@ -118,11 +126,11 @@ def _read(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _nested(override: str) -> dict[str, Any]:
+def _nested(override: str, schema: type) -> dict[str, Any]:
     key, value = parse_override(override)
     for part in reversed(key.split(".")):
         value = {part: value}
-    return checked(value, RunConfig, "command line")
+    return checked(value, schema, "command line")
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

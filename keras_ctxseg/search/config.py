@@ -1,0 +1,182 @@
+"""The configuration of a search: what its YAML file may say, its types and its defaults.
+
+Imports neither Keras nor TensorFlow nor Optuna, so that a wrong key is reported at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from keras_ctxseg.training.config import ConfigError
+
+
+def _require(condition: bool, key: str, expected: str, value: Any) -> None:
+    if not condition:
+        raise ConfigError(f"`{key}`: expected {expected}. Received: {value!r}")
+
+
+@dataclass(frozen=True)
+class SpaceConfig:
+    """Choices of the search space; see `SearchSpace`, which checks them."""
+
+    level_adjustments: tuple[int, ...] = (-1, 0, 1, 2)
+    types: tuple[str, ...] = ("bottleneck", "residual")
+    dilations: tuple[int, ...] = (1, 2, 4)
+    finest_levels: tuple[int, ...] = (3,)
+    extra_levels: tuple[int, ...] = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How the next sample is made.
+
+    Args:
+        name: `nsga2`, evolution towards the Pareto front, or `tpe`, a model of good samples.
+        population: of `nsga2`: finished trials in a generation.
+        mutations: of `nsga2`: genes that change in a child, on average.
+        crossover: of `nsga2`: share of children with two parents.
+        startup: of `tpe`: random trials before the model is used.
+        seed: null draws one, so that many workers do not draw alike.
+    """
+
+    name: Literal["nsga2", "tpe"] = "nsga2"
+    population: int = 24
+    mutations: float = 3.0
+    crossover: float = 0.5
+    startup: int = 30
+    seed: int | None = None
+
+    def __post_init__(self):
+        _require(self.population >= 2, "sampler.population", "at least 2", self.population)
+        _require(self.mutations > 0, "sampler.mutations", "a number above 0", self.mutations)
+        _require(0 <= self.crossover <= 1, "sampler.crossover", "0 to 1", self.crossover)
+        _require(self.startup >= 1, "sampler.startup", "at least 1", self.startup)
+
+
+@dataclass(frozen=True)
+class FilterConfig:
+    """Samples that are passed over before anything is trained; arithmetic on the table tells.
+
+    Args:
+        cost: least and greatest multiply-adds, as multiples of the parent topology's.
+        parameters: greatest number of parameters, as a multiple of the parent topology's.
+        used_blocks: least number of blocks that the head depends on.
+        draws: samples drawn for one trial before the last is taken as it is.
+    """
+
+    cost: tuple[float, float] = (0.4, 1.2)
+    parameters: float = 1.5
+    used_blocks: int = 7
+    draws: int = 200
+
+    def __post_init__(self):
+        low, high = self.cost
+        _require(0 <= low < high, "filter.cost", "two numbers, the least first", self.cost)
+        _require(self.parameters > 0, "filter.parameters", "a number above 0", self.parameters)
+        _require(self.used_blocks >= 1, "filter.used_blocks", "at least 1", self.used_blocks)
+        _require(self.draws >= 1, "filter.draws", "at least 1", self.draws)
+
+
+@dataclass(frozen=True)
+class StoppingConfig:
+    """When a trial ends early; see `hopeless`.
+
+    Args:
+        quantile: a trial goes on while its validation mIoU is at least this quantile of its peers';
+            0 stops none.
+        peers: trials that must have come as far, at no more multiply-adds, before any is stopped.
+        cost_slack: peers may have so many times the trial's multiply-adds.
+        from_epoch: first epoch whose validation may stop a trial.
+    """
+
+    quantile: float = 0.4
+    peers: int = 8
+    cost_slack: float = 1.05
+    from_epoch: int = 1
+
+    def __post_init__(self):
+        _require(0 <= self.quantile < 1, "stopping.quantile", "0 <= value < 1", self.quantile)
+        _require(self.peers >= 1, "stopping.peers", "at least 1", self.peers)
+        _require(self.cost_slack >= 1, "stopping.cost_slack", "at least 1", self.cost_slack)
+        _require(self.from_epoch >= 1, "stopping.from_epoch", "at least 1", self.from_epoch)
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """One process that takes trials, and how others see whether it lives.
+
+    Args:
+        beat_seconds: between two signs of life.
+        grace_seconds: without one before others give its trial to somebody else; a worker of the
+            same machine whose process is gone is noticed at once.
+        retries: of a trial whose worker was lost; after that it counts as failed.
+        failures: trials that fail one after another before the search stops and says why.
+        threads: of TensorFlow in each trial; null leaves it to TensorFlow.
+        keep_checkpoints: keep each trial's weights, not its log and recipe alone.
+    """
+
+    beat_seconds: float = 15.0
+    grace_seconds: float = 300.0
+    retries: int = 3
+    failures: int = 8
+    threads: int | None = None
+    keep_checkpoints: bool = False
+
+    def __post_init__(self):
+        beat, grace = self.beat_seconds, self.grace_seconds
+        _require(beat > 0, "worker.beat_seconds", "a number above 0", beat)
+        _require(grace > 2 * beat, "worker.grace_seconds", "more than two beats", grace)
+        _require(self.retries >= 0, "worker.retries", "at least 0", self.retries)
+        _require(self.failures >= 1, "worker.failures", "at least 1", self.failures)
+        _require(self.threads is None or self.threads >= 1, "worker.threads", "at least 1",
+                 self.threads)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """One search. Its files live in `<output_dir>/<name>/`, which `directory` gives.
+
+    Args:
+        name: of the study and of its folder.
+        recipe: the proxy task: a training recipe with a `spinenet_seg_*` model, a path relative to
+            this file. Each trial is one such run.
+        overrides: `key=value` on top of it.
+        final_recipe: what the best tables are written out with, ready to train; null takes
+            `recipe`.
+        trials: that are finished in the end, warm starts and failed networks included.
+        cost_size: height and width at which multiply-adds count.
+        warm_start: topologies that are tried first: `hand_dilated` and `parent` (the parent's
+            topology, with dilations set by hand or 1), or paths of block tables.
+        storage: null is a journal file in the folder; else the path of one, `sqlite:///PATH`,
+            another database URL of SQLAlchemy's, or `grpc://HOST:PORT`.
+    """
+
+    name: str
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    final_recipe: str | None = None
+    trials: int = 200
+    cost_size: tuple[int, int] = (512, 512)
+    warm_start: tuple[str, ...] = ("hand_dilated", "parent")
+    storage: str | None = None
+    output_dir: str = "runs/search"
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+    stopping: StoppingConfig = field(default_factory=StoppingConfig)
+    worker: WorkerConfig = field(default_factory=WorkerConfig)
+
+    def __post_init__(self):
+        _require(
+            self.name not in ("", ".", "..") and "/" not in self.name,
+            "name", "a folder name without '/'", self.name,
+        )  # fmt: skip
+        _require(self.trials >= 1, "trials", "at least 1", self.trials)
+        _require(min(self.cost_size) >= 33, "cost_size", "sides of at least 33 pixels",
+                 self.cost_size)  # fmt: skip
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.output_dir) / self.name
