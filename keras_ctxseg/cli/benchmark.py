@@ -12,17 +12,11 @@ SUMMARY = "measure models beside each other and beside peers, layers, or the inp
 # As in `keras_ctxseg.benchmark.subject`, which would import all that it measures.
 FORMS = ("keras", "saved_model", "litert", "litert-int8", "training")
 PEERS = ("tf-models", "keras-hub")
-# What `--families` measures: each family on the same backbone.
-FAMILIES = (
-    *("fcn_resnet50", "deeplabv3_resnet50", "deeplabv3plus_resnet50", "encnet_resnet50"),
-    *("ksac_resnet50", "spacemeshlab_resnet50", "spinenet_seg_s49", "rsp_resnet50"),
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", metavar="NAME", help="parameters, multiply-adds, latency, memory")
-    what.add_argument("--families", action="store_true", help="every family, exported")
     what.add_argument("--layers", action="store_true", help="ASPP beside SharedKernelASPP")
     what.add_argument("--pipeline", metavar="CONFIG", help="images per second, beside training's")
     what.add_argument(
@@ -41,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="frozen",
         help="in this process: weights as constants or not",
     )
-    model = parser.add_argument_group("with --model and --families")
+    model = parser.add_argument_group("with --model")
     model.add_argument("--output-stride", type=int, choices=[8, 16, 32])
     model.add_argument("--num-classes", type=int, default=21)
     model.add_argument("--no-memory", action="store_true", help="leave out peak memory")
@@ -60,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure each of these in a process of its own, in turns with the others and with a "
         "large matrix product (default with a peer: saved_model)",
     )
-    apart = parser.add_argument_group("in processes of their own (--forms, peers, --families)")
+    apart = parser.add_argument_group("in processes of their own (--forms, peers)")
     apart.add_argument("--batch", type=int, default=2, help="images of a training step (default 2)")
     apart.add_argument("--threads", type=int, help="of each process (default: all processors)")
     apart.add_argument("--exports", metavar="DIR", type=Path, help="keep exports, and reuse them")
@@ -84,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         _layers(arguments)
     elif arguments.pipeline:
         _pipeline(arguments)
-    elif arguments.families or arguments.forms or _peers(arguments):
+    elif arguments.forms or _peers(arguments):
         _side_by_side(arguments)
     else:
         _model(arguments)
@@ -127,7 +121,7 @@ def _subjects(arguments: argparse.Namespace) -> list:
     overrides = list(arguments.overrides)
     if arguments.output_stride:
         overrides.append(f"output_stride={arguments.output_stride}")
-    words = [[name, *overrides] for name in ([arguments.model] if arguments.model else FAMILIES)]
+    words = [[arguments.model, *overrides]]
     others = [shlex.split(text) for text in arguments.against]
     words += [other for other in others if other[0] not in PEERS]
     subjects = []
@@ -166,7 +160,12 @@ def _mean_iou(runs: list[str]) -> dict[str, float]:
 
 
 def _command() -> str:
-    return shlex.join(["ctxseg", *sys.argv[1:]])
+    """As it was given, but for the place where exports are kept, which changes nothing."""
+    words = list(sys.argv[1:])
+    if "--exports" in words:
+        place = words.index("--exports")
+        del words[place : place + 2]
+    return shlex.join(["ctxseg", *words])
 
 
 def _model(arguments: argparse.Namespace) -> None:
