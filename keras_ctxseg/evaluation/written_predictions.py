@@ -97,8 +97,8 @@ def write_predictions(
         drawn = Image.fromarray(segment_overlay(made.image, made.shown, form.palette, opacity))
         # Without subsampling, as colours change at sharp edges.
         _save_whole(jpeg, lambda path: drawn.save(path, format="JPEG", quality=92, subsampling=0))
-        shares = _shares(made.labels, class_names)
-        return PredictedImage(file, png, jpeg, *made.labels.shape, shares)
+        height, width = made.labels.shape
+        return PredictedImage(file, png, jpeg, height, width, _shares(made.labels, class_names))
 
     done: list[PredictedImage] = []
     failures: list[tuple[Path, str]] = []

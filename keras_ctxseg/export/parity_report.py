@@ -60,7 +60,7 @@ class ParityReport:
                 f"softmax differs by {self.max_softmax_difference:.2e} at most{limits[0]},"
                 f" {self.mean_softmax_difference:.2e} on average{limits[1]}",
             )
-        if self.mean_iou is not None:
+        if self.mean_iou is not None and self.keras_mean_iou is not None:
             words.append(
                 f"mean IoU {100 * self.mean_iou:.2f} %, Keras' {100 * self.keras_mean_iou:.2f} %"
                 f"{_limit(self.mean_iou_loss_limit, ' below')}"

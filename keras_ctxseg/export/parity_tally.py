@@ -87,7 +87,7 @@ class Tally:
         expected = reference.argmax(axis=-1)
         self._images += 1
         self._pixels += labels.size
-        self._agreeing += np.count_nonzero(expected == labels)
+        self._agreeing += int(np.count_nonzero(expected == labels))
         if truth is not None:
             classes = reference.shape[-1]
             self._confusion = self._confusion or [np.zeros((classes, classes), np.int64)] * 2
@@ -104,9 +104,9 @@ class Tally:
 
     def report(self, limits: Limits) -> ParityReport:
         """The figures, beside what they must be."""
-        ious = (None, None)
+        ious: list[float | None] = [None, None]
         if self._confusion is not None:
-            ious = tuple(scores_from_confusion(matrix).mean_iou for matrix in self._confusion)
+            ious = [scores_from_confusion(matrix).mean_iou for matrix in self._confusion]
         return ParityReport(
             path=str(self._path),
             images=self._images,
