@@ -5,13 +5,27 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: quickstart families test check format docs clean
+.PHONY: quickstart families benchmarks test check format docs clean
 
 quickstart: $(INSTALLED)  ## Train, evaluate, draw and export on the embedded data set; a few minutes
 	$(BIN)/ctxseg quickstart
 
 families: $(INSTALLED)  ## Train every family with three seeds; about two hours on two cores
 	$(BIN)/python scripts/compare_families.py
+
+BENCH := $(BIN)/ctxseg benchmark --exports runs/benchmark
+benchmarks: $(INSTALLED)  ## Measure everything in docs/benchmarks.md again; an idle machine, 20 minutes
+	$(BENCH) --model deeplabv3plus_resnet50 --against ksac_resnet50 --against tf-models --against keras-hub \
+		--repeats 15 --json docs/benchmarks/peers.json
+	$(BENCH) --model deeplabv3plus_resnet50 --size 257x257 --forms training --against tf-models \
+		--repeats 12 --json docs/benchmarks/training.json
+	$(BENCH) --model deeplabv3_resnet50 --against deeplabv3plus_resnet50 --against ksac_resnet50 \
+		--against rsp_resnet50 --forms saved_model --repeats 15 --json docs/benchmarks/families-16.json
+	$(BENCH) --model fcn_resnet50 --against encnet_resnet50 --against spacemeshlab_resnet50 \
+		--against spinenet_seg_s49 --forms saved_model --repeats 15 --json docs/benchmarks/families-8.json
+	$(BENCH) --model ksac_mobilenet_v2 --forms keras saved_model litert litert-int8 \
+		--repeats 20 --json docs/benchmarks/forms.json
+	$(BIN)/ctxseg benchmark --page docs/benchmarks.md
 
 test: $(INSTALLED)  ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
