@@ -119,7 +119,7 @@ class _Worker:
             trial = self.ledger.claim()
             if trial is None:
                 self._refresh()
-                time.sleep(0.3)
+                time.sleep(min(2.0, self.config.worker.beat_seconds / 2))
                 continue
             self._run(trial)
             self._refresh()
@@ -137,8 +137,8 @@ class _Worker:
                 state = TrialState.COMPLETE
             except StoppedError as error:
                 state, notes = TrialState.PRUNED, {records.REASON: str(error)}
-            except _LostError:
-                self.table.say(f"Trial {trial.number} was given to another worker.")
+            except _LostError as error:
+                self.table.say(f"Trial {trial.number} is left to another worker. {error}")
                 return
             except KeyboardInterrupt:
                 self.ledger.end(trial, TrialState.FAIL, {OUTCOME: INTERRUPTED})
@@ -174,7 +174,10 @@ class _Worker:
         def report(epoch: int, mean_iou: float) -> None:
             watch()
             curve[epoch] = mean_iou
-            trial.set_user_attr(records.CURVE, sorted(curve.items()))
+            try:
+                trial.set_user_attr(records.CURVE, sorted(curve.items()))
+            except Exception as error:  # Of the storage: nothing that the network did.
+                raise _LostError(" ".join(str(error).split())) from error
             self._refresh()
             if slot < len(self.starts):  # What everything else is measured against.
                 return

@@ -24,7 +24,7 @@ def open_storage(location: str) -> optuna.storages.BaseStorage:
     Raises:
         ConfigError: it cannot be opened; with the reason.
     """
-    from optuna.storages import GrpcStorageProxy, JournalStorage, RDBStorage
+    from optuna.storages import GrpcStorageProxy, JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     scheme, separator, rest = location.partition("://")
@@ -45,11 +45,45 @@ def open_storage(location: str) -> optuna.storages.BaseStorage:
             return proxy
         if scheme == "sqlite":
             Path(rest.removeprefix("/")).parent.mkdir(parents=True, exist_ok=True)
-            return RDBStorage(location, engine_kwargs={"connect_args": {"timeout": 120}})
-        return RDBStorage(location, engine_kwargs={"pool_pre_ping": True})
+            storage = _open_database(location, {"connect_args": {"timeout": 120}})
+            _take_turns(storage.engine)
+            return storage
+        return _open_database(location, {"pool_pre_ping": True})
     except Exception as error:  # Each database's driver has its own.
         reason = " ".join(str(error).split())
         raise ConfigError(f"`storage`: cannot open {location!r}: {reason}") from None
+
+
+def _open_database(url: str, engine: dict[str, Any]) -> optuna.storages.RDBStorage:
+    """Opens a database; of several workers that make its tables at once, all but one try again."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+    for _ in range(4):
+        try:
+            return RDBStorage(url, engine_kwargs=engine)
+        except (IntegrityError, OperationalError, ProgrammingError):
+            time.sleep(0.5)
+    return RDBStorage(url, engine_kwargs=engine)
+
+
+def _take_turns(engine: Any) -> None:
+    """Has SQLite lock at the beginning of a transaction.
+
+    It knows no rows that are locked while they are read, so that two workers could read that a
+    trial waits, and both take it.
+    """
+    from sqlalchemy import event
+
+    @event.listens_for(engine, "connect")
+    def unbegun(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # The driver is not to begin transactions by itself.
+
+    @event.listens_for(engine, "begin")
+    def locked(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # Connections from before.
 
 
 class JournalLock:
