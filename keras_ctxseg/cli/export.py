@@ -38,6 +38,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write LiteRT files that fail the comparison with Keras, too; their cards say so",
     )
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="let the SavedModel compute in bfloat16 where it can (export.precision)",
+    )
+    parser.add_argument(
+        "--roll-back",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="VERSION",
+        help="RUN is saved_models/NAME: serve this version of it, or the one before, again",
+    )
+    parser.add_argument(
+        "--serve-latest",
+        action="store_true",
+        help="RUN is saved_models/NAME: undo --roll-back",
+    )
     parser.add_argument("--name", help="folder under saved_models/; default: the run's name")
     parser.add_argument("--version", type=int, help="default: the next free number")
     parser.add_argument(
@@ -46,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.roll_back is not None or arguments.serve_latest:
+        return _choose_version(arguments)
     opened = open_run(arguments.run, arguments.overrides, arguments.data)
     config = opened.config
     chosen = replace(
@@ -58,9 +78,21 @@ def run(arguments: argparse.Namespace) -> int:
         input_size=arguments.size or config.export.input_size,
         litert_forms=arguments.forms or config.export.litert_forms,
         litert_labels=arguments.labels or config.export.litert_labels,
+        precision="mixed_bfloat16" if arguments.bfloat16 else config.export.precision,
     )
     config = replace(config, export=chosen, name=arguments.name or config.name)
     export(replace(opened, config=config), arguments.version, arguments.force)
+    return 0
+
+
+def _choose_version(arguments: argparse.Namespace) -> int:
+    from keras_ctxseg.export.server_files import release, roll_back
+
+    if arguments.serve_latest:
+        version = release(arguments.run)
+    else:
+        version = roll_back(arguments.run, arguments.roll_back or None)
+    print(f"{arguments.run}: version {version} is served from now on")
     return 0
 
 

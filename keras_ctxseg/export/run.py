@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ import keras
 
 from keras_ctxseg.export.litert_run import export_litert_forms
 from keras_ctxseg.export.saved_model import ExportResult, export_saved_model
+from keras_ctxseg.export.server_files import write_server_files
 
 if TYPE_CHECKING:
     from keras_ctxseg.training import RunConfig
@@ -26,9 +29,10 @@ def export_run(
 ) -> Iterator[ExportResult]:
     """Exports a run's checkpoint as its `export` section says, checked on validation images.
 
-    Writes `<export.directory>/<name>/<version>/` and, with `export.litert`, beside it
+    Writes `<export.directory>/<name>/<version>/` and, for TensorFlow Serving, `models.config` and
+    `monitoring.config` into `<export.directory>`; with `export.litert`, beside the version,
     `<name>_<height>x<width>.tflite` (see `export_litert_forms`). A run of mixed precision is
-    exported in float32, which its weights are kept in.
+    exported in float32, which its weights are kept in, unless `export.precision` says otherwise.
 
     Args:
         config: the run's.
@@ -71,9 +75,28 @@ def export_run(
         check_images=images,
         thing_classes=dataset.thing_classes,
         grouping=config.panoptic,
+        precision=config.export.precision,
+        warm_up=config.export.warm_up,
+        facts=_facts(config, checkpoint),
     )
+    write_server_files(config.export.directory)
     if config.export.litert:
         yield from export_litert_forms(model, config, dataset, directory, force)
+
+
+def _facts(config: RunConfig, checkpoint: Path) -> dict[str, str]:
+    """What the run knows about its model, for the card."""
+    facts = {
+        "Data set": f"`{config.data.name}`, compared on `{config.data.validation_split}`",
+        "Checkpoint": f"`{checkpoint.name}` of the run `{config.name}`",
+        "Command": f"`ctxseg export {config.directory}`",
+    }
+    scores = config.directory / "scores.json"
+    if scores.is_file():
+        with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
+            mean_iou = json.loads(scores.read_text(encoding="utf-8"))["mean_iou"]
+            facts["Mean IoU"] = f"{100 * mean_iou:.2f} % (`scores.json` of the run)"
+    return facts
 
 
 def _in_float32(model: keras.Model, config: RunConfig, num_classes: int) -> keras.Model:

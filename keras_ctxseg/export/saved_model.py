@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from keras_ctxseg._grouping_options import GroupingOptions
 from keras_ctxseg._panoptic_labels import INSTANCE_OUTPUTS
 from keras_ctxseg.evaluation.panoptic.graph import check_panoptic_model
 from keras_ctxseg.export.errors import ExportError
+from keras_ctxseg.export.model_card import MODEL_CARD, model_card
 from keras_ctxseg.export.panoptic_serving import panoptic_signature
 from keras_ctxseg.export.parity import (
     ParityReport,
@@ -26,8 +28,16 @@ from keras_ctxseg.export.parity import (
 from keras_ctxseg.export.quiet import captured_noise
 from keras_ctxseg.export.reload import LABELS_FILE, LabelsFile
 from keras_ctxseg.export.serving import ServingModule
-from keras_ctxseg.export.versions import check_version_is_free, publish, staging_directory
+from keras_ctxseg.export.versions import (
+    check_version_is_free,
+    next_version,
+    publish,
+    staging_directory,
+)
+from keras_ctxseg.export.warm_up import has_serving_protos, write_warm_up_requests
 from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
+
+LOW_PRECISION_AGREEMENT = 0.99
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,9 @@ def export_saved_model(
     check_images: Sequence[np.ndarray] | None = None,
     thing_classes: Sequence[int] = (),
     grouping: GroupingOptions | None = None,
+    precision: str = "float32",
+    warm_up: int = 4,
+    facts: Mapping[str, str] | None = None,
 ) -> ExportResult:
     """Writes `directory/version/`, a SavedModel with the signatures of `ServingModule`.
 
@@ -73,6 +86,11 @@ def export_saved_model(
         thing_classes: ids of the classes whose objects a panoptic model tells apart; with them the
             export has the signature `panoptic`, see `panoptic_signature`.
         grouping: how centres and offsets become segments.
+        precision: `"float32"`, or `"mixed_bfloat16"`; see `in_bfloat16`. The latter is held to the
+            labels alone, which have to agree on 99 % of the pixels.
+        warm_up: requests that a server runs before it serves this version, made of
+            `check_images`; none where TensorFlow Serving's protos are not installed.
+        facts: what the model card is to say of data, scores and origin, by name.
 
     Raises:
         ExportError: the comparison failed, the version exists, or the place cannot be written to.
@@ -95,7 +113,9 @@ def export_saved_model(
         check_version_is_free(directory, version)
     with staging_directory(directory) as staging:
         try:
-            module = ServingModule(model, ignore_label, image_scale, class_names, **panoptic)
+            module = ServingModule(
+                model, ignore_label, image_scale, class_names, precision=precision, **panoptic
+            )
             with captured_noise():
                 tf.saved_model.save(module, str(staging), signatures=module.signatures())
             path = staging / LABELS_FILE
@@ -103,7 +123,30 @@ def export_saved_model(
             path.write_text(json.dumps(dataclasses.asdict(labels_file), indent=1), encoding="utf-8")
         except (OSError, tf.errors.OpError) as error:
             raise ExportError(f"cannot write a SavedModel to {directory}: {error}") from error
-        report = require_parity(check_parity(model, staging, check_images))
+        report = check_parity(model, staging, check_images)
+        if precision != "float32":
+            report = dataclasses.replace(
+                report, max_softmax_limit=math.inf, label_agreement_limit=LOW_PRECISION_AGREEMENT
+            )
+        require_parity(report)
+        card = model_card(
+            model.name,
+            class_names,
+            report,
+            version=str(version or next_version(directory)),
+            bytes_stored=(staging / "saved_model.pb").stat().st_size,
+            parameters=model.count_params(),
+            precision=precision,
+            image_scale=image_scale,
+            ignore_label=ignore_label,
+            facts=facts,
+        )
+        try:
+            (staging / MODEL_CARD).write_text(card, encoding="utf-8")
+            if warm_up and has_serving_protos():
+                write_warm_up_requests(staging, directory.name, check_images, [1] * warm_up)
+        except (OSError, tf.errors.OpError) as error:
+            raise ExportError(f"cannot write a SavedModel to {directory}: {error}") from error
         path = publish(staging, directory, version)
     return ExportResult(path, dataclasses.replace(report, path=str(path)))
 

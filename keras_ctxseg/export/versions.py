@@ -10,14 +10,16 @@ from pathlib import Path
 from keras_ctxseg.export.errors import ExportError
 
 
+def published_versions(directory: Path) -> list[int]:
+    """The version numbers under `directory`, ascending; none where there is no such directory."""
+    if not directory.is_dir():
+        return []
+    return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal())
+
+
 def next_version(directory: Path) -> int:
     """One more than the highest version under `directory`; 1 where there is none."""
-    if not directory.is_dir():
-        return 1
-    return (
-        max((int(path.name) for path in directory.iterdir() if path.name.isdecimal()), default=0)
-        + 1
-    )
+    return max(published_versions(directory), default=0) + 1
 
 
 def check_version_is_free(directory: Path, version: int) -> None:

@@ -245,6 +245,8 @@ class ExportConfig:
         litert_labels: LiteRT files put out class ids rather than logits; `full_int8` always does.
         calibration_images: training images whose activations tell the ranges of the integers.
         litert_check_images: validation images on which a LiteRT file is compared with Keras.
+        precision: of the SavedModel: `float32`, or `mixed_bfloat16` for processors that have it.
+        warm_up: requests that a server runs before it serves a version.
     """
 
     directory: str = "saved_models"
@@ -254,6 +256,8 @@ class ExportConfig:
     litert_labels: bool = False
     calibration_images: int = 64
     litert_check_images: int = 32
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    warm_up: int = 4
 
     def __post_init__(self):
         if self.input_size is not None:
@@ -265,6 +269,8 @@ class ExportConfig:
         _require(count >= 32, "export.calibration_images", "at least 32", count)
         checks = self.litert_check_images
         _require(checks >= 1, "export.litert_check_images", "at least 1", checks)
+        requests = self.warm_up
+        _require(0 <= requests <= 1000, "export.warm_up", "0 to 1000 requests", requests)
 
 
 @dataclass(frozen=True)
