@@ -141,10 +141,10 @@ def _stir(model) -> None:
     """Gives normalisation statistics that folding cannot drop, as trained weights have."""
     rng = np.random.default_rng(0)
     for weight in model.weights:
-        name, values = weight.name, np.ones(weight.shape)
-        if name in ("gamma", "moving_variance"):
-            weight.assign(values * rng.uniform(0.8, 1.2, weight.shape))
-        elif name in ("beta", "moving_mean"):
+        if weight.name in ("gamma", "moving_variance"):
+            # In proportion: a branch that starts at 0 stays there.
+            weight.assign(weight * rng.uniform(0.9, 1.1, weight.shape))
+        elif weight.name in ("beta", "moving_mean"):
             weight.assign(rng.uniform(-0.1, 0.1, weight.shape))
 
 
