@@ -118,7 +118,10 @@ def _export(subject: Subject, exported: Path) -> dict:
     model = build(subject.name, subject.num_classes, **subject.options)
     _stir(model)
     path = _EXPORTS[subject.form](model, subject, exported)
-    return _facts(model, subject) | {"path": str(path.resolve()), "bytes": _bytes(path)}
+    facts = _facts(model, subject) | {"path": str(path.resolve()), "bytes": _bytes(path)}
+    if subject.form != "saved_model":
+        del facts["multiply_adds_run"]  # devices get fewer rearrangements: not what was counted
+    return facts
 
 
 def _facts(model, subject: Subject) -> dict:
