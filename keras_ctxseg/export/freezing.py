@@ -13,6 +13,7 @@ from keras_ctxseg.export.constant_folding import fold_constants
 from keras_ctxseg.export.quiet import captured_noise
 
 INPUT = "images"
+_OWN_CONSTANT = 2**12  # bytes; what is larger is captured
 
 
 class FrozenForward(tf.Module):
@@ -20,6 +21,9 @@ class FrozenForward(tf.Module):
 
     Call it inside a `tf.function` or eagerly; a dict of tensors comes back. It holds no Keras
     object, so that what is saved with it loads wherever TensorFlow does.
+
+    Large constants stand outside of the function, which captures them: TensorFlow copies functions
+    often, and one of 154 MiB took 6 GiB to load and run with its weights inside.
 
     Attributes:
         graph_def: the graph itself, one flat graph without functions.
@@ -38,11 +42,19 @@ class FrozenForward(tf.Module):
         self.input_name = spec.name
         self.output_names = dict(output_names)
         keys = list(output_names)
+        weights = {
+            node.name: tf.constant(tf.make_ndarray(node.attr["value"].tensor))
+            for node in graph_def.node
+            if node.op == "Const" and node.ByteSize() > _OWN_CONSTANT
+        }
+        remaining = tf.compat.v1.GraphDef(versions=graph_def.versions)
+        remaining.node.extend(node for node in graph_def.node if node.name not in weights)
 
         def run(images):
             tensors = tf.graph_util.import_graph_def(
-                graph_def,
-                input_map={spec.name: images},
+                remaining,
+                input_map={spec.name: images}
+                | {f"{name}:0": tf.identity(value) for name, value in weights.items()},
                 return_elements=[f"{output_names[key]}:0" for key in keys],
                 name="",
             )
