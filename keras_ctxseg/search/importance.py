@@ -37,7 +37,7 @@ def gene_importance(records: Sequence[TrialRecord]) -> dict[str, float]:
         return {}
     study = optuna.create_study(direction="maximize")
     for each in finished:
-        distributions = {
+        distributions: dict[str, optuna.distributions.BaseDistribution] = {
             name: optuna.distributions.FloatDistribution(0.0, 1.0)
             if name.startswith("order")
             else optuna.distributions.CategoricalDistribution(_choices(finished, name))

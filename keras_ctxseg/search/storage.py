@@ -32,7 +32,7 @@ def open_storage(location: str) -> optuna.storages.BaseStorage:
         if not separator:
             path = Path(location)
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = JournalLock(path)
+            lock: Any = JournalLock(path)  # What Optuna asks of a lock, without its base class.
             with lock:  # Whoever died while writing is tidied up after before anybody reads.
                 pass
             return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))

@@ -13,7 +13,6 @@ import yaml
 from keras_ctxseg.training.config import ConfigError, RunConfig
 from keras_ctxseg.training.config_schema import checked, construct, plain
 
-
 _Schema = TypeVar("_Schema")
 
 

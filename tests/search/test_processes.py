@@ -56,7 +56,8 @@ def test_two_processes_share_a_study(search_file, tmp_path, kind, trials):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
-        config = search_file()
+        # The workers' file, of the same name, names the server where this one names the journal.
+        config = search_file().rename(tmp_path / "server.yaml")
         code = "import sys; sys.argv[0] = 'ctxseg'; from keras_ctxseg.cli import main; main()"
         server = subprocess.Popen(
             [sys.executable, "-c", code, "search", str(config), "--serve", address],

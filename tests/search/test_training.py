@@ -97,11 +97,12 @@ def candidate(tmp_path, parameters=1, watch=lambda: None):
 def replaced_child(monkeypatch, tmp_path, code):
     """Another program in the training process's place."""
     program = tmp_path / "child"
-    program.write_text(f"#!{sys.executable} -S\nimport os, sys, time\n{code}\n")
+    program.write_text(f"#!{PYTHON} -S\nimport os, sys, time\n{code}\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
 
 
+PYTHON = sys.executable
 ROWS = "epoch,val_mean_iou\\n0,0.25\\n1,\\n2,0.5\\n"
 
 

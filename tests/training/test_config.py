@@ -233,7 +233,7 @@ def test_all_recipes_of_the_repository_load():
     recipes = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
     assert recipes
     for recipe in recipes:
-        if recipe.stem != "base":
+        if recipe.stem != "base" and recipe.parent.name != "search":
             assert isinstance(load_config(recipe), RunConfig)
 
 
