@@ -57,11 +57,15 @@ def test_tf_models_spinenet49(rng, tmp_path):
     import tf_keras
     from official.vision.modeling.backbones.spinenet import SCALING_MAP, SpineNet
 
-    # It needs sizes that are multiples of 128.
-    specs = tf_keras.layers.InputSpec(shape=[None, 128, 256, 3])
+    def make(size):
+        # Of one size, whose sides are multiples of 128.
+        specs = tf_keras.layers.InputSpec(shape=[None, *size, 3])
+        return SpineNet(specs, min_level=3, max_level=7, norm_epsilon=1e-3, **SCALING_MAP["49S"])
+
     # So that its layers' numbers do not begin at 0.
     tf_keras.layers.Conv2D(1, 1), tf_keras.layers.BatchNormalization()
-    peer = SpineNet(specs, min_level=3, max_level=7, norm_epsilon=1e-3, **SCALING_MAP["49S"])
+    sizes = ((128, 256), (256, 128))
+    peer = make(sizes[0])
     _randomize(peer, rng)
     tf.train.Checkpoint(backbone=peer).save(str(tmp_path / "ckpt"))
     index = next(tmp_path.glob("*.index"))
@@ -75,11 +79,14 @@ def test_tf_models_spinenet49(rng, tmp_path):
         and report.left
         and not [name for name in report.missing if name.startswith("backbone_")]
     )
-    images = images_of(rng, (128, 256))
-    expected = peer(_normalized(images), training=False)
-    found = whole(images)
-    for level in range(3, 8):
-        check_agreement(found[f"level{level}"], expected[str(level)])
+    for size in sizes:
+        twin = make(size)
+        twin.set_weights(peer.get_weights())
+        images = images_of(rng, size)
+        expected = twin(_normalized(images), training=False)
+        found = whole(images)
+        for level in range(3, 8):
+            check_agreement(found[f"level{level}"], expected[str(level)])
     assert SCALES["s49s"].endpoint_filters == found["level3"].shape[-1]
     ours = {weight.path: weight for weight in whole.weights}
     for weight in part.weights:
