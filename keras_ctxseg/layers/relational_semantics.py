@@ -101,16 +101,19 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
     def call(self, low, coarse):
         size = tuple(ops.shape(low))[1:3]
         grid = tuple(-(-length // self.scale) for length in size)
-        inside = _gather_windows(ops.ones_like(coarse[:1, :, :, :1]), grid, self.window)
+        inside = _pad_windows(ops.ones_like(coarse[:1, :, :, :1]), grid, self.window)
+        inside = _gather_windows(inside, grid, self.window)
         inside = ops.reshape(inside, (1, grid[0] * grid[1], 1, self.window**2))
         precise = keras.backend.result_type(self.compute_dtype, "float32")
         outside = (1 - ops.cast(inside, precise)) * _OUTSIDE
 
         queries = _group_pixels(self.query(low), grid, self.scale)
         queries = queries / math.sqrt(self.filters // self.heads)
-        projections = (queries, self.key(coarse), self.value(coarse))
+        keys, values = (
+            _pad_windows(project(coarse), grid, self.window) for project in (self.key, self.value)
+        )
         # Head by head, so that the windows of one head at a time are in memory.
-        heads = zip(*(ops.split(x, self.heads, axis=-1) for x in projections), strict=True)
+        heads = zip(*(ops.split(x, self.heads, -1) for x in (queries, keys, values)), strict=True)
         contexts = [
             self._relate(query, key, value, self.embedding[index], outside, grid)
             for index, (query, key, value) in enumerate(heads)
@@ -152,17 +155,24 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
         }
 
 
+def _pad_windows(x, grid, window: int):
+    """Pads by zeros, so that cell (i, j)'s window begins at row i and column j."""
+    for axis in (1, 2):
+        x = _pad_axis(x, axis, window // 2, grid[axis - 1] + window // 2)
+    return x
+
+
 def _gather_windows(x, grid, window: int):
-    """`(n, h, w, c)` to `(n, *grid, window²·c)`: the cells around each one, row by row, 0 outside.
+    """What `_pad_windows` gave, `(n, h, w, c)`, to `(n, *grid, window²·c)`: windows, row by row.
 
     By columns first, so that a window's rows are copied whole.
     """
-    for axis in (2, 1):
-        x = _pad_axis(x, axis, window // 2, grid[axis - 1] + window // 2)
-        x = ops.concatenate(
-            [_slice_axis(x, axis, start, grid[axis - 1]) for start in range(window)], axis=-1
-        )
-    return x
+    (height, width), batch, channels = grid, ops.shape(x)[0], x.shape[-1]
+    # `ops.slice`, since TensorFlow's gradient of `x[:, a:b]` takes ten times as long on CPU.
+    counts = (batch, height + window - 1, width, channels)
+    x = ops.concatenate([ops.slice(x, (0, 0, j, 0), counts) for j in range(window)], axis=-1)
+    counts = (batch, height, width, window * channels)
+    return ops.concatenate([ops.slice(x, (0, i, 0, 0), counts) for i in range(window)], axis=-1)
 
 
 def _group_pixels(x, grid, scale: int):
