@@ -27,8 +27,12 @@ benchmarks: $(INSTALLED)  ## Measure everything in docs/benchmarks.md again; an 
 		--repeats 20 --json docs/benchmarks/forms.json
 	$(BIN)/ctxseg benchmark --page docs/benchmarks.md
 
+# TensorFlow keeps some 100 MB of every `fit` until its process ends, so fresh processes take over
+# after the models' tests. The second part runs whatever the first has found.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 test: $(INSTALLED)  ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(PYTEST) tests/models tests/export tests/convert; first=$$?; \
+	$(PYTEST) tests --ignore=tests/models --ignore=tests/export --ignore=tests/convert && exit $$first
 
 check: $(INSTALLED)  ## Lint, formatting and types
 	$(BIN)/ruff check .

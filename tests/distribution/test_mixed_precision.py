@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_ctxseg as ctx
+from keras_ctxseg._panoptic_labels import panoptic_labels
 from keras_ctxseg.training.assembly import dtype_policy
 
 pytestmark = [
@@ -22,6 +23,7 @@ FAMILIES = {
     "ksac_mobilenet_v2": SMALL,
     "spacemeshlab_mobilenet_v2": SMALL,
     "rsp_mobilenet_v2": SMALL,
+    "rsp_panoptic_mobilenet_v2": SMALL,
     "spinenet_seg_s49s": {},
 }
 # Of float16, beneath where gradients of such tiny images overflow, so that no step is skipped.
@@ -43,6 +45,8 @@ def losses(name, policy):
     # up beyond float16.
     images, labels = squares(66 if "spinenet" in name else 33)
     keras.utils.set_random_seed(0)
+    if "panoptic" in name:
+        labels[:, 11:22, :11] = panoptic_labels(CLASSES - 1, 1)  # one square of an image is a thing
     with dtype_policy(policy):
         model = ctx.models.build(name, CLASSES, **FAMILIES[name])
     optimizer = ctx.training.SGD(0.005, weight_decay=1e-4)

@@ -21,6 +21,10 @@ def main(path: str, seconds: str, notes: str, workers: str) -> None:
     from keras_ctxseg.search import load_search_config, run_search
 
     def objective(candidate, report):
+        # Nobody is done before everybody has a trial, so that each worker has its share.
+        Path(f"{notes}.{os.getpid()}").touch()
+        while len(list(Path(notes).parent.glob(f"{Path(notes).name}.*"))) < int(workers):
+            time.sleep(0.05)
         for epoch in (1, 2):
             time.sleep(float(seconds) / 2)
             candidate.watch()
@@ -30,9 +34,6 @@ def main(path: str, seconds: str, notes: str, workers: str) -> None:
         return score(candidate.topology.signature)
 
     config = load_search_config(path)
-    Path(f"{notes}.{os.getpid()}").touch()
-    while len(list(Path(notes).parent.glob(f"{Path(notes).name}.*"))) < int(workers):
-        time.sleep(0.05)
     result = run_search(config, objective, num_classes=5)
     assert "keras" not in sys.modules
     print(f"done {len(result.records)}")

@@ -16,6 +16,14 @@ from keras_ctxseg.training.run import train
 from tests.training.conftest import everything_in
 
 
+@pytest.fixture(autouse=True)
+def _sigint_is_heard():
+    """A shell starts what runs in its background with this signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def quiet(line):
     pass
 
