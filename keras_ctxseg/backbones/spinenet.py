@@ -49,7 +49,7 @@ class SpineNet(Backbone):
         features: One `FeatureInfo` an output level, from fine to coarse.
         blocks: The block table, as `BlockSpec`s.
 
-    Example:
+    Examples:
         >>> backbone = SpineNet("s49", min_level=3, max_level=5)
         >>> [(info.level, info.channels, info.reduction) for info in backbone.features]
         [(3, 256, 8), (4, 256, 16), (5, 256, 32)]

@@ -35,7 +35,7 @@ def convert(
     Raises:
         ConversionError: If it cannot be read or does not fit; the model is as it was.
 
-    Example:
+    Examples:
         >>> model = build("deeplabv3_resnet50", 21)  # doctest: +SKIP
         >>> print(convert(model, "resnet50-0676ba61.pth", "torchvision").summary())
     """

@@ -13,7 +13,7 @@ def match(pattern: str, name: str) -> dict[str, int] | None:
         pattern: Text with fields `{x}`, one letter each, that stand for whole numbers.
         name: Text.
 
-    Example:
+    Examples:
         >>> match("backbone_stage{s}_block{b}_conv{n}", "backbone_stage2_block1_conv3")
         {'s': 2, 'b': 1, 'n': 3}
     """
@@ -24,7 +24,7 @@ def match(pattern: str, name: str) -> dict[str, int] | None:
 def fill(pattern: str, numbers: Mapping[str, int]) -> str:
     """Returns `pattern` with its fields `{x}`, `{x+1}`, `{x-1}` replaced by numbers.
 
-    Example:
+    Examples:
         >>> fill("layer{s-1}.{b-1}.conv{n}", {"s": 2, "b": 1, "n": 3})
         'layer1.0.conv3'
     """

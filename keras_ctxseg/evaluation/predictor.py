@@ -61,10 +61,9 @@ class Predictor:
     Raises:
         ValueError: a protocol that cannot be, or Keras does not run on TensorFlow.
 
-    Example:
-
-    >>> predictor = keras_ctxseg.evaluation.Predictor(model, scales=(0.5, 1.0), flip=True)
-    >>> labels = predictor(images).labels
+    Examples:
+        >>> predictor = keras_ctxseg.evaluation.Predictor(model, scales=(0.5, 1.0), flip=True)
+        >>> labels = predictor(images).labels
     """
 
     def __init__(

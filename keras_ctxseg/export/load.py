@@ -92,7 +92,7 @@ def load(path: str | os.PathLike, threads: int | None = None) -> LoadedModel:
     Raises:
         ExportError: there is nothing, or nothing that can be loaded; or it is another program's.
 
-    Example:
+    Examples:
         >>> model = keras_ctxseg.export.load("saved_models/quickstart")
         >>> labels = model.predict(["a.jpg", "b.png"])
     """

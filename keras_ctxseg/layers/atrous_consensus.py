@@ -48,7 +48,7 @@ class AtrousConsensus(keras.layers.Layer):
     Returns:
         `(batch, height, width, filters)`.
 
-    Example:
+    Examples:
         >>> features = keras.Input((None, None, 2048))
         >>> AtrousConsensus(256, rates=(1, 6, 12, 18))(features).shape
         (None, None, None, 256)

@@ -117,7 +117,7 @@ class ContextEncoding(keras.layers.Layer):
         `(features, encoded)`: y, `(batch, height, width, channels)` in the compute dtype, and e,
         `(batch, channels)`, float32, from which a `Dense` layer can tell the classes that occur.
 
-    Example:
+    Examples:
         >>> features, encoded = ContextEncoding(num_codewords=32)(keras.Input((60, 60, 512)))
         >>> presence_logits = keras.layers.Dense(21)(encoded)
     """

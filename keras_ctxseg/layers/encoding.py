@@ -68,7 +68,7 @@ class Encoding(keras.layers.Layer):
     Returns:
         `(batch, num_codewords, channels)`, float32.
 
-    Example:
+    Examples:
         >>> keras.layers.Flatten()(Encoding(num_codewords=32)(keras.Input((None, None, 64)))).shape
         (None, 2048)
     """

@@ -34,7 +34,7 @@ class RelationPropagator(keras.layers.Layer):
     Returns:
         `(batch, height, width, filters)`.
 
-    Example:
+    Examples:
         >>> fine, coarse = keras.Input((64, 64, 128)), keras.Input((32, 32, 128))
         >>> RelationPropagator(128)(fine, coarse).shape
         (None, 64, 64, 128)

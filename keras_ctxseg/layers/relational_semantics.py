@@ -55,7 +55,7 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
     Raises:
         ValueError: If an argument is out of range, or sizes known beforehand do not go together.
 
-    Example:
+    Examples:
         >>> fine, coarse = keras.Input((None, None, 256)), keras.Input((None, None, 512))
         >>> RelationalSemanticsExtractor(128)(fine, coarse).shape
         (None, None, None, 128)

@@ -40,7 +40,7 @@ class SpaMBranch(keras.layers.Layer):
     Returns:
         `(batch, ceil(height / stride), ceil(width / stride), channels)`.
 
-    Example:
+    Examples:
         >>> images = keras.Input((None, None, 3))
         >>> branch = SpaMBranch()
         >>> memory = branch(images)

@@ -51,11 +51,10 @@ class SegmentationCrossentropy(keras.losses.Loss):
     Raises:
         ValueError: where the shapes of labels and logits disagree or an option is out of range.
 
-    Example:
-
-    >>> loss = keras_ctxseg.losses.SegmentationCrossentropy(ignore_label=255)
-    >>> float(loss([[[0, 255]]], [[[[0.0, 0.0], [9.0, -9.0]]]]))
-    0.6931471824645996
+    Examples:
+        >>> loss = keras_ctxseg.losses.SegmentationCrossentropy(ignore_label=255)
+        >>> float(loss([[[0, 255]]], [[[[0.0, 0.0], [9.0, -9.0]]]]))
+        0.6931471824645996
     """
 
     def __init__(

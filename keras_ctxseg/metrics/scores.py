@@ -58,11 +58,10 @@ def scores_from_confusion(matrix: np.ndarray, background: int | None = None) -> 
     Reference: Long et al., "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015,
     section 5.
 
-    Example:
-
-    >>> scores = keras_ctxseg.metrics.scores_from_confusion([[3, 1], [0, 4]])
-    >>> scores.mean_iou, scores.pixel_accuracy
-    (0.775, 0.875)
+    Examples:
+        >>> scores = keras_ctxseg.metrics.scores_from_confusion([[3, 1], [0, 4]])
+        >>> scores.mean_iou, scores.pixel_accuracy
+        (0.775, 0.875)
     """
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:

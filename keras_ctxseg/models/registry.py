@@ -119,7 +119,7 @@ def build(
     Raises:
         ValueError: If a name, option or value is not known or does not fit.
 
-    Example:
+    Examples:
         >>> model = build("ksac_mobilenet_v2", num_classes=21, output_stride=16)
         >>> model.num_classes
         21

@@ -122,7 +122,7 @@ def topology_from_options(options: Mapping[str, Any], source: str = "topology") 
 def load_topology(path: str | os.PathLike) -> Topology:
     """Reads a block table, as `save_topology` and the search write it.
 
-    Example:
+    Examples:
         model = ctx.models.build("spinenet_seg_s49s", 19, **load_topology("found.yaml").options)
 
     Raises:

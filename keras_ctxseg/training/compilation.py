@@ -57,9 +57,8 @@ def default_compile(
     Returns:
         Keyword arguments for `model.compile`.
 
-    Example:
-
-    >>> model.compile(**default_compile(model, ignore_label=255, total_steps=1000))
+    Examples:
+        >>> model.compile(**default_compile(model, ignore_label=255, total_steps=1000))
     """
     names = _output_names(model)
     num_classes = int(model.output["logits"].shape[-1])

@@ -22,11 +22,10 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
     Raises:
         ValueError: if an argument lies outside its range.
 
-    Example:
-
-    >>> schedule = PolyDecay(0.1, total_steps=100, power=1.0)
-    >>> float(schedule(50))
-    0.05
+    Examples:
+        >>> schedule = PolyDecay(0.1, total_steps=100, power=1.0)
+        >>> float(schedule(50))
+        0.05
 
     Reference: Liu et al., "ParseNet" (2015); Chen et al., "DeepLab" (2016), section 4.1.
     """

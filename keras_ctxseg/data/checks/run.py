@@ -39,7 +39,7 @@ def check(
     Raises:
         ValueError: no such folder, an unknown `mask_format`, or a `sample` below 1.
 
-    Example:
+    Examples:
         report = ctx.data.check("mydata")
         print(report.table())
         report.errors   # what would stop a training
