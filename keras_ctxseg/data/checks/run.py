@@ -40,9 +40,9 @@ def check(
         ValueError: no such folder, an unknown `mask_format`, or a `sample` below 1.
 
     Examples:
-        report = ctx.data.check("mydata")
-        print(report.table())
-        report.errors   # what would stop a training
+        >>> report = ctx.data.check("mydata")
+        >>> print(report.table())
+        >>> report.errors   # what would stop a training
     """
     check_mask_format(mask_format)
     if sample is not None and sample < 1:
