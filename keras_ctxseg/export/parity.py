@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -11,12 +11,14 @@ import tensorflow as tf
 
 from keras_ctxseg.data.resampling import resize_label, scaled_size
 from keras_ctxseg.export.litert_file import LitertFile, resized_image
-from keras_ctxseg.export.litert_forms import LitertForm
+from keras_ctxseg.export.litert_forms import FORMS, LitertForm
 from keras_ctxseg.export.parity_report import ParityReport, require_parity
-from keras_ctxseg.export.parity_tally import Limits, Tally
+from keras_ctxseg.export.parity_tally import Limits, Tally, softmax
 from keras_ctxseg.export.reload import read_labels_file, run_saved_model
 
 __all__ = ["ParityReport", "check_parity", "require_parity"]
+
+_GROUP_BYTES = 2**29  # of logits that lie on the disk and in memory together
 
 
 def check_parity(
@@ -30,7 +32,7 @@ def check_parity(
     """Compares an exported file, loaded afresh, with the Keras model it was made from.
 
     A SavedModel is loaded and run by another Python process that never imports this package, on
-    both of its signatures (the images PNG-encoded, as one batch of mixed sizes, and one by one as
+    both of its signatures (the images PNG-encoded, in batches of mixed sizes, and one by one as
     floats); a LiteRT file by the LiteRT interpreter, the images resized to its input size.
 
     Args:
@@ -62,7 +64,7 @@ def check_parity(
     tally = Tally(path, ignore_label)
     for index, image in enumerate(images):
         image = resized_image(image, file.input_size)
-        reference = reference_softmax(model, image, 1.0)
+        reference = reference_logits(model, image, 1.0)
         result = file(image)
         truth = None
         if label_maps is not None:
@@ -70,23 +72,37 @@ def check_parity(
         if file.output == "labels":
             tally.add(reference, None, result, truth)
         else:
-            candidate = softmax(result)
-            tally.add(reference, candidate, candidate.argmax(axis=-1), truth)
-    return tally.report(Limits() if form is None else Limits.of(form))
+            tally.add(reference, result, result.argmax(axis=-1), truth)
+    return tally.report(Limits.of(FORMS["fp32"] if form is None else form))
 
 
 def _saved_model_parity(model: keras.Model, path: Path, images: list[np.ndarray]) -> ParityReport:
     image_scale = read_labels_file(path).image_scale
-    answer = run_saved_model(path, images)
     tally = Tally(path)
-    for image, logits, labels, scores in zip(
-        images, answer.logits, answer.labels, answer.scores, strict=True
-    ):
-        reference = reference_softmax(model, image, image_scale)
-        tally.add(reference, softmax(logits), labels)
-        # The scores of the encoded images are held to the same limit as the softmax.
-        tally.worst(np.abs(scores - reference.max(axis=-1)))
+    for some in _groups(images, model.output["logits"].shape[-1]):
+        answer = run_saved_model(path, some)
+        for image, logits, labels, scores in zip(
+            some, answer.logits, answer.labels, answer.scores, strict=True
+        ):
+            reference = reference_logits(model, image, image_scale)
+            tally.add(reference, logits, labels)
+            # The scores of the encoded images are held to the same limit as the softmax.
+            tally.worst(np.abs(scores - softmax(reference).max(axis=-1)))
     return tally.report(Limits())
+
+
+def _groups(images: list[np.ndarray], classes: int) -> Iterator[list[np.ndarray]]:
+    """Images one after the other, in lists whose logits, float32, fit into `_GROUP_BYTES`."""
+    group: list[np.ndarray] = []
+    held = 0
+    for image in images:
+        needed = 4 * image.shape[0] * image.shape[1] * classes
+        if group and held + needed > _GROUP_BYTES:
+            yield group
+            group, held = [], 0
+        group.append(image)
+        held += needed
+    yield group
 
 
 def checked_images(images: Sequence[np.ndarray], name: str = "images") -> list[np.ndarray]:
@@ -117,8 +133,8 @@ def synthetic_images(sizes: Sequence[tuple[int, int]], seed: int = 0) -> list[np
     return images
 
 
-def reference_softmax(model: keras.Model, image: np.ndarray, image_scale: float) -> np.ndarray:
-    """The Keras model's softmax, float32 (height, width, classes), for one uint8 image."""
+def reference_logits(model: keras.Model, image: np.ndarray, image_scale: float) -> np.ndarray:
+    """The Keras model's logits, float32 (height, width, classes), for one uint8 image."""
     # On the CPU, where the exported file is run too: a GPU's own rounding is not the export's.
     with tf.device("CPU:0"):
         inputs = tf.cast(image[np.newaxis], tf.float32)
@@ -127,10 +143,4 @@ def reference_softmax(model: keras.Model, image: np.ndarray, image_scale: float)
         logits = model(inputs, training=False)["logits"]
         if image_scale != 1.0:
             logits = tf.image.resize(logits, image.shape[:2])
-    return softmax(keras.ops.convert_to_numpy(logits)[0])
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis."""
-    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponents / exponents.sum(axis=-1, keepdims=True)
+    return keras.ops.convert_to_numpy(logits)[0]

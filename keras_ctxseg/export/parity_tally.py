@@ -13,6 +13,7 @@ from keras_ctxseg.export.litert_forms import LitertForm
 from keras_ctxseg.export.parity_report import (
     MAX_SOFTMAX_DIFFERENCE,
     MIN_LABEL_AGREEMENT,
+    TIE,
     ParityReport,
 )
 from keras_ctxseg.metrics.scores import scores_from_confusion
@@ -48,7 +49,7 @@ class Tally:
     def __init__(self, path: Path, ignore_label: int = 255):
         self._path = path
         self._ignore_label = ignore_label
-        self._images = self._pixels = self._agreeing = self._values = 0
+        self._images = self._pixels = self._agreeing = self._ties = self._values = 0
         self._sum = 0.0
         self._worst: float | None = None
         self._confusion: list[np.ndarray] | None = None
@@ -63,20 +64,20 @@ class Tally:
         """Counts one image.
 
         Args:
-            reference: Keras' softmax (height, width, classes).
+            reference: Keras' logits (height, width, classes).
             candidate: the export's; None if it puts out labels only.
             labels: the export's class ids (height, width).
             truth: the image's.
 
         Raises:
-            ExportError: shapes disagree.
+            ExportError: shapes or numbers of classes disagree.
         """
         if candidate is not None:
             if reference.shape != candidate.shape:
                 raise ExportError(
                     f"{self._path}: expected logits {reference.shape}. Received {candidate.shape}."
                 )
-            difference = np.abs(candidate - reference)
+            difference = np.abs(softmax(candidate) - softmax(reference))
             self._sum += float(difference.sum(dtype=np.float64))
             self._values += difference.size
             self.worst(difference)
@@ -84,10 +85,17 @@ class Tally:
             raise ExportError(
                 f"{self._path}: expected labels {reference.shape[:2]}. Received {labels.shape}."
             )
+        if labels.max() >= reference.shape[-1]:
+            raise ExportError(
+                f"{self._path}: expected class ids below {reference.shape[-1]}."
+                f" Received {labels.max()}."
+            )
         expected = reference.argmax(axis=-1)
         self._images += 1
         self._pixels += labels.size
-        self._agreeing += int(np.count_nonzero(expected == labels))
+        differing = expected != labels
+        self._agreeing += labels.size - int(np.count_nonzero(differing))
+        self._ties += int(np.count_nonzero(_gaps(reference[differing], labels[differing]) < TIE))
         if truth is not None:
             classes = reference.shape[-1]
             self._confusion = self._confusion or [np.zeros((classes, classes), np.int64)] * 2
@@ -114,6 +122,7 @@ class Tally:
             max_softmax_difference=self._worst,
             mean_softmax_difference=self._sum / self._values if self._values else None,
             label_agreement=self._agreeing / self._pixels,
+            ties=self._ties / self._pixels,
             mean_iou=ious[0],
             keras_mean_iou=ious[1],
             max_softmax_limit=limits.max_softmax_limit,
@@ -126,3 +135,15 @@ class Tally:
         known = (truth != self._ignore_label) & (truth < classes)
         pairs = truth[known].astype(np.int64) * classes + predicted[known]
         return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis."""
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponents / exponents.sum(axis=-1, keepdims=True)
+
+
+def _gaps(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How far the logits (pixels, classes) of `labels` (pixels,) are below the largest ones."""
+    chosen = np.take_along_axis(logits, labels[:, np.newaxis].astype(np.int64), axis=-1)
+    return logits.max(axis=-1) - chosen[:, 0]

@@ -106,9 +106,11 @@ def passed_parity(model, path, images):
 
 @pytest.mark.parametrize("difference", [np.nan, 2e-3])
 def test_a_report_beyond_its_limit_does_not_pass(difference):
-    assert ParityReport("", 1, 1, 9e-4, 0.0, 0.9991).passed
+    assert ParityReport("", 1, 1, 9e-4, 0.0, 0.99991).passed
+    assert ParityReport("", 1, 1, 9e-4, 0.0, 0.9991, ties=0.0009).passed
     assert not ParityReport("", 1, 1, difference, 0.0, 1.0).passed
-    assert not ParityReport("", 1, 1, 0.0, 0.0, 0.998).passed
+    assert not ParityReport("", 1, 1, 0.0, 0.0, 0.9998).passed
+    assert not ParityReport("", 1, 1, 0.0, 0.0, 0.998, ties=0.001).passed
 
 
 def test_a_refused_export_leaves_nothing(model, tmp_path, monkeypatch):
