@@ -27,12 +27,14 @@ benchmarks: $(INSTALLED)  ## Measure everything in docs/benchmarks.md again; an 
 		--repeats 20 --json docs/benchmarks/forms.json
 	$(BIN)/ctxseg benchmark --page docs/benchmarks.md
 
-# TensorFlow keeps some 100 MB of every `fit` until its process ends, so fresh processes take over
-# after the models' tests. The second part runs whatever the first has found.
+# TensorFlow keeps some 100 MB of every `fit` until its process ends; so fresh processes for each of
+# these, and for all the rest. Every part runs, whatever the others find.
+PARTS := tests/models tests/export
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 test: $(INSTALLED)  ## Run all tests
-	$(PYTEST) tests/models tests/export tests/convert; first=$$?; \
-	$(PYTEST) tests --ignore=tests/models --ignore=tests/export --ignore=tests/convert && exit $$first
+	failed=0; \
+	for part in $(PARTS) "tests $(PARTS:%=--ignore=%)"; do $(PYTEST) $$part || failed=1; done; \
+	exit $$failed
 
 check: $(INSTALLED)  ## Lint, formatting and types
 	$(BIN)/ruff check .
