@@ -1,7 +1,7 @@
 """SpaceMeshLab: spatial context memoization and atrous consensus (arXiv 2106.04025)."""
 
-from keras_ctxseg.heads import classify_with_memory, fcn_head
-from keras_ctxseg.layers import AtrousConsensus, SpaMBranch
+from keras_ctxseg.heads import classify, classify_with_memory, fcn_head
+from keras_ctxseg.layers import AtrousConsensus, ConvNormAct, SpaMBranch
 
 
 def default_rates(output_stride: int) -> tuple[int, ...]:
@@ -23,6 +23,8 @@ def spacemeshlab(
     spam_stride=1,
     spam_down="space_to_depth",
     spam_block=8,
+    spam=True,
+    metrocon=True,
     auxiliary=True,
     dropout=0.1,
 ) -> dict:
@@ -42,11 +44,39 @@ def spacemeshlab(
         spam_stride: Image pixels per pixel of the SpaM branch: 1, 2 or 4.
         spam_down: `"space_to_depth"`, `"strided_conv"` or `"average_pooling"`; see `SpaMExchange`.
         spam_block: Image pixels a side that it folds at most; see `SpaMExchange`.
+        spam: Whether there is a SpaM branch; without it the context alone is classified.
+        metrocon: Whether the consensus runs; else a 1×1 conv-norm-act to `filters` stands in its
+            place. Both are for taking the system apart.
         auxiliary: Whether level 4 carries an FCN head, `aux_logits`.
         dropout: Rate of the dropout before the classifiers.
     """
     rates = rates or default_rates(backbone.output_stride)
-    branch = SpaMBranch(spam_channels, spam_stride, spam_down, spam_block, name="spam")
+    memory = None
+    if spam:
+        branch = SpaMBranch(spam_channels, spam_stride, spam_down, spam_block, name="spam")
+        memory, features = _with_memory(images, backbone, branch)
+    else:
+        features = backbone(images)
+    if metrocon:
+        context = AtrousConsensus(
+            filters, rates, branch_filters, share_kernel, consensus, name="consensus"
+        )
+    else:
+        context = ConvNormAct(filters, name="reduce")
+    x = context(features[5])
+    if memory is None:
+        outputs = {"logits": classify(x, num_classes, images, dropout=dropout)}
+    else:
+        outputs = {"logits": classify_with_memory(x, memory, num_classes, images, dropout)}
+    if auxiliary:
+        outputs["aux_logits"] = fcn_head(
+            features[4], num_classes, images, filters, dropout, name="aux_logits"
+        )
+    return outputs
+
+
+def _with_memory(images, backbone, branch):
+    """The branch's last map, and the backbone's features, which it has had a part in, by level."""
     x = backbone.normalize(images)
     memory = branch(x)
     x = backbone.stem(x)
@@ -57,12 +87,4 @@ def spacemeshlab(
             memory, stage(x), reductions[level], name=f"spam_exchange{level}"
         )
         features[level] = x
-    x = AtrousConsensus(filters, rates, branch_filters, share_kernel, consensus, name="consensus")(
-        x
-    )
-    outputs = {"logits": classify_with_memory(x, memory, num_classes, images, dropout)}
-    if auxiliary:
-        outputs["aux_logits"] = fcn_head(
-            features[4], num_classes, images, filters, dropout, name="aux_logits"
-        )
-    return outputs
+    return memory, features

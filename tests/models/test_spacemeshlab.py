@@ -131,6 +131,26 @@ def _trainable(layer):
     return sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights)
 
 
+def test_taken_apart(rng):
+    """Without a part, what is left is as large as the whole but for that part, and still runs."""
+    whole = model_checks.build_small("spacemeshlab_mobilenet_v2")
+    images, _ = model_checks.batch(rng, count=1)
+    classes, filters = model_checks.NUM_CLASSES, whole.get_layer("consensus").filters
+    plain = _trainable(backbones.create("mobilenet_v2", output_stride=8, width=0.35).as_model())
+    bare = model_checks.build_small("spacemeshlab_mobilenet_v2", auxiliary=False)
+    auxiliary = _trainable(whole) - _trainable(bare)
+    classifier = filters * classes + classes
+    no_spam = model_checks.build_small("spacemeshlab_mobilenet_v2", spam=False)
+    consensus = _trainable(whole.get_layer("consensus"))
+    assert _trainable(no_spam) == plain + consensus + auxiliary + classifier
+    no_metrocon = model_checks.build_small("spacemeshlab_mobilenet_v2", metrocon=False)
+    reduced = _trainable(no_metrocon.get_layer("reduce"))
+    assert reduced == _trainable(whole.get_layer("consensus").reduce)
+    assert _trainable(no_metrocon) == _trainable(whole) - consensus + reduced
+    for model in (no_spam, no_metrocon):
+        assert model(images)["logits"].shape == (*images.shape[:3], classes)
+
+
 @pytest.mark.slow
 def test_exports_agree(rng, tmp_path):
     """SavedModel and LiteRT, the latter of builtin operations only, at an odd size."""
