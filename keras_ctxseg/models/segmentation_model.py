@@ -1,5 +1,7 @@
 """The Keras model that every family is built as."""
 
+import functools
+
 import keras
 
 from keras_ctxseg._panoptic_labels import INSTANCE_OUTPUTS, class_ids, is_panoptic
@@ -43,6 +45,26 @@ class SegmentationModel(ReplicatedTraining, keras.Model):
     def call(self, inputs, training=None, mask=None):
         check_image_size(inputs.shape, "images")
         return super().call(inputs, training=training, mask=mask)
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, **kwargs):
+        if self.compiled and not self.is_replicated:
+            self._build_before_training()
+        return super().fit(*args, **kwargs)
+
+    def _build_before_training(self):
+        """Makes the variables of optimizer, losses and metrics.
+
+        Keras on TensorFlow makes them inside the training step, which is then traced a second
+        time: half of what a large network takes before its first step.
+        """
+        labels = keras.KerasTensor((None, None, None), "int32")
+        labels = dict.fromkeys(self.output, labels)
+        for part in (self._compile_loss, self._compile_metrics):
+            if part is not None and not part.built:
+                part.build(labels, self.output)
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return super().compute_loss(

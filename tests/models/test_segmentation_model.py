@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from keras_ctxseg.losses import SegmentationCrossentropy
 from keras_ctxseg.models import SegmentationModel
@@ -37,3 +38,26 @@ def test_labels_and_weights_reach_every_output(rng):
         logs = model.train_on_batch(images, labels, return_dict=True, **arguments)
         np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
     assert model.num_classes == 3
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others do not trace so")
+def test_the_training_step_is_traced_once(rng, monkeypatch):
+    traced = []
+    step = SegmentationModel.train_step
+
+    def counted(self, data):
+        traced.append(data)
+        return step(self, data)
+
+    monkeypatch.setattr(SegmentationModel, "train_step", counted)
+    model = _two_headed()
+    loss = SegmentationCrossentropy()
+    model.compile(
+        keras.optimizers.SGD(momentum=0.9),
+        loss=dict.fromkeys(("logits", "aux_logits"), loss),
+        metrics={"logits": "sparse_categorical_accuracy"},
+    )
+    images = rng.uniform(0, 255, (2, 33, 33, 3)).astype("float32")
+    model.fit(images, np.zeros((2, 33, 33), "int32"), batch_size=1, epochs=2, verbose=0)
+    assert len(traced) == 1
+    assert int(model.optimizer.iterations) == 4
