@@ -1,0 +1,79 @@
+"""The page: its words stay, its tables and plots are made anew from what was kept."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bakeoff_parts import tables
+from bakeoff_parts.plan import Plan
+from bakeoff_parts.systems import Results, gather
+
+_BLOCK = re.compile(
+    r"(<!-- begin (?P<name>[\w-]+) -->\n).*?(<!-- end (?P=name) -->)", flags=re.DOTALL
+)
+
+
+def rebuild(plan: Plan, kept: Path, page: Path) -> None:
+    """Fills the block `<!-- begin DATA -->` to `<!-- end DATA -->` of each data set.
+
+    Raises:
+        ValueError: a block of a data set that the plan does not have, or no block.
+    """
+    text = page.read_text(encoding="utf-8")
+    names = [match["name"] for match in _BLOCK.finditer(text)]
+    unknown = sorted(set(names) - set(plan.data))
+    if unknown or not names:
+        raise ValueError(
+            f"{page}: expected blocks from `<!-- begin DATA -->` to `<!-- end DATA -->` with DATA "
+            f"one of {', '.join(plan.data)}. Found {', '.join(unknown) or 'none'}"
+        )
+    page.write_text(
+        _BLOCK.sub(lambda m: m[1] + _block(plan, m["name"], kept, page.parent) + m[3], text),
+        encoding="utf-8",
+    )
+
+
+def _block(plan: Plan, data: str, kept: Path, beside: Path) -> str:
+    results = gather(plan, data, kept)
+    parts = [tables.missing(results)]
+    if results.systems:
+        parts += [tables.score_table(results), _plot(results, kept / f"{data}.svg", beside)]
+    if plan.data[data].pairs:
+        parts.append(tables.pair_table(results, plan.data[data]))
+    if results.systems:
+        parts += [tables.advice(results), tables.class_table(results)]
+    picture = kept / f"{data}.png"
+    if picture.is_file():
+        parts.append(f"![Where the systems differ]({picture.relative_to(beside)})")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _plot(results: Results, path: Path, beside: Path) -> str:
+    """mIoU against latency where all systems were timed, else against arithmetic."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    systems = results.systems
+    times = [one.milliseconds("saved_model") for one in systems]
+    timed = [time for time in times if time is not None]
+    across = timed if len(timed) == len(systems) else [one.giga for one in systems]
+    title = "fastest call as exported, ms" if across is timed else "10⁹ multiply-adds"
+    with rc_context({"svg.hashsalt": path.stem}):  # the same file from the same figures
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        axes = figure.subplots()
+        for one, x in zip(systems, across, strict=True):
+            score = results.scores[one.recipe].mean
+            ends = [[100 * (score.value - score.low)], [100 * (score.high - score.value)]]
+            axes.errorbar(x, 100 * score.value, yerr=ends, fmt="o", capsize=2, linewidth=0.8)
+            axes.annotate(
+                one.recipe, (x, 100 * score.value), xytext=(5, 4), textcoords="offset points",
+                fontsize=7,
+            )  # fmt: skip
+        axes.set_xlim(left=0)
+        axes.set_xlabel(title)
+        axes.set_ylabel("mIoU, % (bars: 95 % interval)")
+        axes.grid(alpha=0.3)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None})
+    return f"![mIoU against cost]({path.relative_to(beside)})"

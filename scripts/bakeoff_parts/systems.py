@@ -1,0 +1,141 @@
+"""What was kept, gathered by recipe, and compared."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakeoff_parts.plan import Job, Plan
+from bakeoff_parts.runs import Kept
+from keras_ctxseg.evaluation import compare
+from keras_ctxseg.evaluation.comparison import Estimate
+
+
+@dataclass(frozen=True)
+class System:
+    """The finished runs of one recipe.
+
+    Attributes:
+        recipe: its name.
+        model: name of the network.
+        scores: files, one for each seed.
+        outcomes: as kept, in the same order.
+        speed: as `speed.measure` kept it, or None.
+    """
+
+    recipe: str
+    model: str
+    scores: Sequence[Path]
+    outcomes: Sequence[Mapping]
+    speed: Mapping | None
+
+    @property
+    def giga(self) -> float:
+        """10⁹ multiply-adds of one image."""
+        return self.outcomes[0]["multiply_adds"] / 1e9
+
+    @property
+    def minutes(self) -> float:
+        """Of processor time in training, mean over the runs."""
+        return statistics.mean(one["processor_seconds"] for one in self.outcomes) / 60
+
+    def milliseconds(self, form: str) -> float | None:
+        """Of the fastest call in a form, where it was measured."""
+        return None if self.speed is None else 1e3 * self.speed["forms"][form]["minimum"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """mIoU of a system in 0...1: mean over its runs with an interval, and their deviation."""
+
+    mean: Estimate
+    spread: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that is known of one data set.
+
+    Attributes:
+        systems: with a finished run, in the plan's order.
+        scores: by recipe.
+        class_iou: by recipe, mean over the runs, by class.
+        differences: other - baseline, by (baseline, other), each order of each two.
+        missing: jobs that are not finished, or of another recipe than today's.
+    """
+
+    systems: Sequence[System]
+    scores: Mapping[str, Score]
+    class_iou: Mapping[str, Mapping[str, float]]
+    differences: Mapping[tuple[str, str], Estimate]
+    missing: Sequence[Job]
+
+
+def gather(plan: Plan, data: str, root: Path) -> Results:
+    """Reads what was kept of a data set and compares its systems."""
+    systems, missing = [], []
+    for recipe in plan.recipes(data):
+        finished = []
+        for job in (one for one in plan.jobs if (one.data, one.recipe) == (data, recipe)):
+            kept = Kept(root, job)
+            if kept.is_whole() and kept.fits(plan.config(job)):
+                finished.append((job, kept))
+            else:
+                missing.append(job)
+        if finished:
+            speed = root / data / recipe / "speed.json"
+            systems.append(
+                System(
+                    recipe,
+                    plan.config(finished[0][0]).model.name,
+                    [kept.scores for _, kept in finished],
+                    [json.loads(kept.outcome.read_text("utf-8")) for _, kept in finished],
+                    json.loads(speed.read_text("utf-8")) if speed.is_file() else None,
+                )
+            )
+    if len(systems) > 1:
+        return Results(systems, *_compared(systems), missing)
+    return Results(systems, *_alone(systems), missing)
+
+
+def _compared(systems: Sequence[System]):
+    comparison = compare({one.recipe: list(map(str, one.scores)) for one in systems})
+    scores = {
+        group.name: Score(group.scores["mean_iou"], group.spread["mean_iou"])
+        for group in comparison.groups
+    }
+    class_iou = {
+        group.name: {
+            name: one.value
+            for name, one in zip(comparison.class_names, group.class_iou, strict=True)
+        }
+        for group in comparison.groups
+    }
+    differences = {}
+    for pair in comparison.pairs:
+        gain = pair.scores["mean_iou"]
+        differences[pair.baseline, pair.other] = gain
+        differences[pair.other, pair.baseline] = Estimate(-gain.value, -gain.high, -gain.low)
+    return scores, class_iou, differences
+
+
+def _alone(systems: Sequence[System]):
+    """A single system has nothing to be compared with; its file holds a run's own interval."""
+    scores, class_iou = {}, {}
+    for one in systems:
+        files = [json.loads(path.read_text(encoding="utf-8")) for path in one.scores]
+        values = [file["mean_iou"] for file in files]
+        low, high = files[0]["intervals"]["scores"]["mean_iou"]
+        shift = statistics.mean(values) - values[0]
+        scores[one.recipe] = Score(
+            Estimate(statistics.mean(values), low + shift, high + shift),
+            statistics.stdev(values) if len(values) > 1 else float("nan"),
+        )
+        class_iou[one.recipe] = {
+            entry["name"]: statistics.mean(file["classes"][entry["id"]]["iou"] for file in files)
+            for entry in files[0]["classes"]
+        }
+    return scores, class_iou, {}

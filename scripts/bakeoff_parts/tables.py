@@ -1,0 +1,152 @@
+"""Results as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from bakeoff_parts.plan import DataSet
+from bakeoff_parts.systems import Results, System
+from keras_ctxseg.evaluation.comparison import Estimate
+
+
+def score_table(results: Results) -> str:
+    """One line for each system, the best first."""
+    head = ["recipe", "runs", "mIoU", "95 % interval", "deviation", "parameters", "GMAC",
+            "Keras ms", "exported ms", "processor minutes"]  # fmt: skip
+    rows = []
+    for one in by_score(results):
+        score = results.scores[one.recipe]
+        rows.append(
+            [
+                f"`{one.recipe}`",
+                str(len(one.scores)),
+                f"{100 * score.mean.value:.1f}",
+                f"{100 * score.mean.low:.1f} to {100 * score.mean.high:.1f}",
+                _number(100 * score.spread),
+                f"{one.outcomes[0]['parameters']:,}",
+                f"{one.giga:.2f}",
+                _number(one.milliseconds("keras")),
+                _number(one.milliseconds("saved_model")),
+                f"{one.minutes:.0f}",
+            ]
+        )
+    return _table(head, rows)
+
+
+def pair_table(results: Results, data: DataSet) -> str:
+    """The plan's pairs as far as both sides have runs; what is missing says so."""
+    runs = {one.recipe: len(one.scores) for one in results.systems}
+    rows = []
+    for pair in data.pairs:
+        gain = results.differences.get((pair.baseline, pair.other))
+        names = f"`{pair.other}` − `{pair.baseline}`"
+        if gain is None:
+            rows.append([pair.question, names, "", "", "", "not run yet"])
+            continue
+        rows.append(
+            [
+                pair.question,
+                names,
+                f"{runs[pair.other]}, {runs[pair.baseline]}",
+                f"{100 * gain.value:+.1f}",
+                f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}",
+                verdict(gain),
+            ]
+        )
+    return _table(["question", "pair", "runs", "mIoU", "95 % interval", ""], rows)
+
+
+def class_table(results: Results) -> str:
+    """IoU by class, a line for each system."""
+    ordered = by_score(results)
+    names = list(results.class_iou[ordered[0].recipe])
+    rows = [
+        [f"`{one.recipe}`", *(_number(100 * results.class_iou[one.recipe][n]) for n in names)]
+        for one in ordered
+    ]
+    return _table(["IoU", *(name.replace("_", " ") for name in names)], rows)
+
+
+def missing(results: Results) -> str:
+    """What the plan asks for and is not there."""
+    seeds: dict[str, list[int]] = {}
+    for job in results.missing:
+        seeds.setdefault(job.recipe, []).append(job.seed)
+    if not seeds:
+        return "All runs of the plan are in."
+    names = [
+        f"`{recipe}` ({'seed' if len(numbers) == 1 else 'seeds'} {', '.join(map(str, numbers))})"
+        for recipe, numbers in seeds.items()
+    ]
+    return f"**Not run yet:** {', '.join(names)}."
+
+
+def advice(results: Results) -> str:
+    """What to pick, from the figures of the tables and nothing else."""
+    ordered = by_score(results)
+    if len(ordered) < 2:
+        return ""
+    best = ordered[0]
+    lines = [f"- The highest mean: {_words(results, best)}."]
+    equal = [
+        one
+        for one in ordered
+        if one is best or not results.differences[best.recipe, one.recipe].decided
+    ]
+    cheapest = min(equal, key=lambda one: one.giga)
+    if cheapest is not best:
+        lines.append(
+            f"- The least arithmetic among the {len(equal)} that the intervals do not tell apart "
+            f"from it: {_words(results, cheapest)}."
+        )
+    front = [
+        one
+        for one in sorted(ordered, key=lambda one: one.giga)
+        if not any(
+            other.giga <= one.giga and _mean(results, other) > _mean(results, one)
+            for other in ordered
+            if other is not one
+        )
+    ]
+    chain = "; ".join(_words(results, one) for one in front)
+    lines.append(
+        f"- More mIoU than everything with as little arithmetic, from small to large: {chain}."
+    )
+    timed = [one for one in ordered if one.milliseconds("saved_model") is not None]
+    if timed:
+        quickest = min(timed, key=lambda one: one.milliseconds("saved_model") or math.inf)
+        lines.append(
+            f"- The fastest as exported: {_words(results, quickest)}, "
+            f"{quickest.milliseconds('saved_model'):.1f} ms."
+        )
+    return "\n".join(lines)
+
+
+def verdict(gain: Estimate) -> str:
+    """In words, whether the interval leaves out zero."""
+    if not gain.decided:
+        return "not told apart"
+    return "better" if gain.value > 0 else "**worse**"
+
+
+def by_score(results: Results) -> Sequence[System]:
+    """The systems, the highest mean first."""
+    return sorted(results.systems, key=lambda one: -_mean(results, one))
+
+
+def _mean(results: Results, one: System) -> float:
+    return results.scores[one.recipe].mean.value
+
+
+def _words(results: Results, one: System) -> str:
+    return f"`{one.recipe}` ({100 * _mean(results, one):.1f} %, {one.giga:.2f} GMAC)"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.1f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
