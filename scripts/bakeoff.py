@@ -48,14 +48,15 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
             continue
         print(f"== {job} ({number} of {len(jobs)})", flush=True)
         try:
-            if runs.run(plan, job, options.runs, options.kept, overrides) == "done":
-                _page(plan, options)
+            runs.run(plan, job, options.runs, options.kept, overrides)
         except subprocess.CalledProcessError as error:
             if error.returncode in (runs.PREEMPTED, -15, -9, 130, 143):
                 print("bakeoff: stopped; the same command goes on", file=sys.stderr)
+                _page(plan, options)
                 return runs.PREEMPTED
             print(f"bakeoff: {job} failed ({error.returncode}); going on", file=sys.stderr)
             failed = True
+    _page(plan, options)
     return USER_ERROR if failed else 0
 
 
