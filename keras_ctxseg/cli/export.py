@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run, parse_size
 
-SUMMARY = "write a checked SavedModel, and LiteRT files, of a checkpoint"
+SUMMARY = "write a checked SavedModel, LiteRT and ONNX files of a checkpoint"
 # As in `keras_ctxseg.export.litert_forms`, which takes seconds to import.
 FORMS = ("fp32", "fp16", "dynamic", "int8", "full_int8")
 
@@ -16,11 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "overrides", nargs="*", metavar="key=value", help="changes to its configuration"
     )
     parser.add_argument("--litert", action="store_true", help="a LiteRT file too (export.litert)")
+    parser.add_argument("--onnx", action="store_true", help="an ONNX file too (export.onnx)")
     parser.add_argument(
         "--size",
         type=parse_size,
         metavar="HxW",
-        help="input size of the LiteRT file (export.input_size)",
+        help="input size of LiteRT and ONNX files (export.input_size)",
     )
     parser.add_argument(
         "--forms",
@@ -31,12 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         action="store_true",
-        help="LiteRT files put out class ids rather than logits (export.litert_labels)",
+        help="LiteRT and ONNX files put out class ids rather than logits (export.litert_labels)",
     )
     parser.add_argument(
         "--force",
         action="store_true",
-        help="write LiteRT files that fail the comparison with Keras, too; their cards say so",
+        help="write LiteRT and ONNX files that fail the comparison, too; their cards say so",
     )
     parser.add_argument(
         "--bfloat16",
@@ -70,11 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
     config = opened.config
     chosen = replace(
         config.export,
+        # What only files have asks for one: LiteRT's, unless it is ONNX's.
         litert=config.export.litert
         or arguments.litert
-        or arguments.size is not None
         or arguments.forms is not None
-        or arguments.labels,
+        or (not arguments.onnx and (arguments.size is not None or arguments.labels)),
+        onnx=config.export.onnx or arguments.onnx,
         input_size=arguments.size or config.export.input_size,
         litert_forms=arguments.forms or config.export.litert_forms,
         litert_labels=arguments.labels or config.export.litert_labels,
@@ -102,7 +104,7 @@ def export(opened: OpenedRun, version: int | None = None, force: bool = False) -
 
     results = []
     for result in export_run(opened.config, opened.checkpoint, version=version, force=force):
-        kind = "LiteRT" if result.path.suffix == ".tflite" else "SavedModel"
+        kind = {".tflite": "LiteRT", ".onnx": "ONNX"}.get(result.path.suffix, "SavedModel")
         print(f"{kind:10} {result.path}\n           {_summary(result.parity)}", flush=True)
         results.append(result)
     return results

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,18 +10,23 @@ import keras
 import numpy as np
 
 from keras_ctxseg.export.errors import ExportError
-from keras_ctxseg.export.litert_card import litert_card
+from keras_ctxseg.export.file_card import file_card
 from keras_ctxseg.export.litert_convert import converted
 from keras_ctxseg.export.litert_file import litert_operations, resized_image
 from keras_ctxseg.export.litert_forms import LitertForm, litert_form
-from keras_ctxseg.export.litert_metadata import LitertMetadata, with_metadata
+from keras_ctxseg.export.litert_metadata import with_metadata
 from keras_ctxseg.export.litert_quantize import Candidate, candidates
 from keras_ctxseg.export.litert_ranges import with_ranges
 from keras_ctxseg.export.parity import check_parity, checked_images, synthetic_images
 from keras_ctxseg.export.parity_report import ParityReport
-from keras_ctxseg.export.saved_model import ExportResult, logits_channels
+from keras_ctxseg.export.result import ExportResult
+from keras_ctxseg.export.static_file import (
+    checked_size,
+    file_metadata,
+    publish_file,
+    write_candidate,
+)
 from keras_ctxseg.export.versions import staging_directory
-from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 
 MINIMUM_CALIBRATION = 32
 
@@ -76,16 +80,18 @@ def export_litert(
         ValueError: an argument that does not fit the model or the form.
     """
     path = Path(path)
-    size = _checked_size(model, input_size)
+    size = checked_size(model, input_size)
     chosen = litert_form(form)
     calibration = _checked_calibration(chosen, calibration_images, size)
     images = checked_images(synthetic_images([size] * 2) if check_images is None else check_images)
-    metadata = _metadata(model, chosen, class_names, palette, ignore_label)
+    metadata = file_metadata(
+        model, chosen.name, chosen.description, class_names, palette, ignore_label
+    )
     with staging_directory(path.parent) as staging:
         candidate = staging / path.name
         report, best = None, None
         for attempt in _attempts(model, size, chosen, labels, calibration):
-            _write(candidate, attempt.content, path)
+            write_candidate(candidate, attempt.content, path)
             _refuse_foreign(candidate, path)
             found = check_parity(model, candidate, images, check_labels, ignore_label, chosen)
             if report is None or _nearer(found, report):
@@ -96,20 +102,12 @@ def export_litert(
         if not report.passed and not force:
             raise ExportError(f"export refused: {chosen.name} {report}")
         report = dataclasses.replace(report, path=str(path))
-        metadata = dataclasses.replace(
-            metadata,
-            in_float=best.in_float,
-            forced=not report.passed,
-            parity=_figures(report),
-        )
-        _write(candidate, with_metadata(best.content, metadata), path)
-        card = staging / "card"
-        _write(card, litert_card(metadata, report, candidate, size).encode(), path)
-        try:
-            os.replace(candidate, path)
-            os.replace(card, path.with_name(f"{path.stem}.card.md"))
-        except OSError as error:
-            raise ExportError(f"cannot write {path}: {error.strerror}.") from error
+        metadata = dataclasses.replace(metadata.compared(report), in_float=best.in_float)
+        write_candidate(candidate, with_metadata(best.content, metadata), path)
+        output = "labels" if labels or chosen.name == "full_int8" else "logits"
+        operations = litert_operations(candidate)
+        card = file_card(metadata, report, candidate, size, output, operations)
+        publish_file(candidate, card, path, f"{path.stem}.card.md")
     return ExportResult(path, report)
 
 
@@ -137,52 +135,6 @@ def _nearer(one: ParityReport, other: ParityReport) -> bool:
     return (one.passed, one.label_agreement) > (other.passed, other.label_agreement)
 
 
-def _figures(report: ParityReport) -> dict:
-    figures = dataclasses.asdict(report)
-    # JSON has no infinity: a limit that is none is left out.
-    return {key: value for key, value in figures.items() if key != "path" and value != float("inf")}
-
-
-def _metadata(model, form, class_names, palette, ignore_label) -> LitertMetadata:
-    channels = logits_channels(model)
-    names = [str(k) for k in range(channels)] if class_names is None else list(class_names)
-    if len(names) != channels:
-        raise ValueError(
-            f"class_names: expected {channels} names, one for each channel of the model's logits."
-            f" Received {len(names)}."
-        )
-    if palette is not None and np.shape(palette) != (channels, 3):
-        raise ValueError(
-            f"palette: expected integers (classes, 3) = ({channels}, 3) in 0..255."
-            f" Received shape {np.shape(palette)}."
-        )
-    return LitertMetadata(
-        model=model.name,
-        form=form.name,
-        description=f"Semantic segmentation, {channels} classes; {form.description}.",
-        class_names=names,
-        palette=None if palette is None else np.asarray(palette).astype(int).tolist(),
-        ignore_label=int(ignore_label),
-    )
-
-
-def _checked_size(model: keras.Model, input_size: tuple[int, int]) -> tuple[int, int]:
-    logits_channels(model)
-    height, width = (int(side) for side in input_size)
-    if min(height, width) < MINIMUM_SIZE:
-        raise ValueError(
-            f"input_size: expected height and width of at least {MINIMUM_SIZE}."
-            f" Received {input_size!r}."
-        )
-    built = model.inputs[0].shape[1:3]
-    if any(have not in (None, want) for have, want in zip(built, (height, width), strict=True)):
-        raise ValueError(
-            f"input_size: expected {tuple(built)}, which the model was built for."
-            f" Received {input_size!r}."
-        )
-    return height, width
-
-
 def _checked_calibration(form, images, size: tuple[int, int]) -> list[np.ndarray]:
     if not form.quantized:
         return []
@@ -193,13 +145,6 @@ def _checked_calibration(form, images, size: tuple[int, int]) -> list[np.ndarray
             f" {form.name!r}. Received {len(images)}."
         )
     return [resized_image(image, size) for image in images]
-
-
-def _write(candidate: Path, content: bytes, path: Path) -> None:
-    try:
-        candidate.write_bytes(content)
-    except OSError as error:
-        raise ExportError(f"cannot write {path}: {error.strerror}.") from error
 
 
 def _refuse_foreign(candidate: Path, path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.quiet import captured_noise
+from keras_ctxseg.export.static_file import FileMetadata
 
 
 def litert_operations(path: str | Path) -> list[str]:
@@ -33,15 +35,11 @@ def litert_operations(path: str | Path) -> list[str]:
 
 
 class LitertFile:
-    """A loaded file with one input `images` and an output `logits` or `labels`.
+    """A loaded file with one input `images` and an output `logits` or `labels`; see `StaticFile`.
 
     Args:
         path: the file.
         threads: that it computes with; by default LiteRT's own choice.
-
-    Attributes:
-        input_size: height and width of the images that it takes.
-        output: `"logits"` or `"labels"`.
 
     Raises:
         ExportError: the file cannot be loaded, or has other inputs or outputs.
@@ -70,12 +68,14 @@ class LitertFile:
         _, height, width, _ = inputs["images"]["shape"]
         self.input_size = (int(height), int(width))
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Logits float32 (height, width, classes), or class ids (height, width).
+    @cached_property
+    def metadata(self) -> FileMetadata | None:
+        """What the file says about itself; None where it says nothing."""
+        from keras_ctxseg.export.litert_metadata import read_metadata
 
-        Args:
-            image: uint8 (height, width, 3) of `input_size`.
-        """
+        return read_metadata(self.path)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
         return self._segment(images=image[np.newaxis].astype(self._dtype))[self.output][0]
 
 

@@ -12,15 +12,14 @@ import dataclasses
 import io
 import json
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_ctxseg.export.litert_graph import LitertGraph
+from keras_ctxseg.export.static_file import FileMetadata
 
 BUFFER_NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
@@ -33,34 +32,7 @@ _IMAGE_PROPERTIES = 2
 _RGB = 1
 
 
-@dataclass(frozen=True)
-class LitertMetadata:
-    """What a file says about itself.
-
-    Attributes:
-        model: the Keras model's name.
-        form: one of `keras_ctxseg.export.FORMS`.
-        description: for people.
-        class_names: one a class.
-        palette: RGB triples in 0..255, one a class, or None.
-        ignore_label: the id of no class.
-        in_float: what a quantised file keeps in float32, in words.
-        forced: whether it was written although the comparison failed.
-        parity: the comparison's figures.
-    """
-
-    model: str
-    form: str
-    description: str
-    class_names: list[str]
-    palette: list[list[int]] | None = None
-    ignore_label: int = 255
-    in_float: tuple[str, ...] = ()
-    forced: bool = False
-    parity: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-def with_metadata(content: bytes, metadata: LitertMetadata) -> bytes:
+def with_metadata(content: bytes, metadata: FileMetadata) -> bytes:
     """The file with metadata, in place of any it had."""
     graph = LitertGraph(content)
     model = graph.model
@@ -81,7 +53,7 @@ def with_metadata(content: bytes, metadata: LitertMetadata) -> bytes:
     return archive.getvalue()
 
 
-def read_metadata(path: str | Path) -> LitertMetadata | None:
+def read_metadata(path: str | Path) -> FileMetadata | None:
     """The metadata of a file; None where it has none, or another program's without class names.
 
     Of a file from elsewhere the class names are read, if it has them in `labels.txt`.
@@ -91,16 +63,16 @@ def read_metadata(path: str | Path) -> LitertMetadata | None:
             names = files.namelist()
             if DETAILS_FILE in names:
                 details = json.loads(files.read(DETAILS_FILE))
-                return LitertMetadata(**{**details, "in_float": tuple(details["in_float"])})
+                return FileMetadata.of(details)
             if LABELS_FILE in names:
                 lines = files.read(LABELS_FILE).decode().splitlines()
-                return LitertMetadata("", "", "", lines)
+                return FileMetadata("", "", "", lines)
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError):
         pass
     return None
 
 
-def _flatbuffer(metadata: LitertMetadata, graph: LitertGraph) -> bytes:
+def _flatbuffer(metadata: FileMetadata, graph: LitertGraph) -> bytes:
     builder = flatbuffers.Builder(1024)
     properties = _table(builder, 2, [(0, "byte", _RGB)])
     content = _table(builder, 3, [(0, "byte", _IMAGE_PROPERTIES), (1, "offset", properties)])

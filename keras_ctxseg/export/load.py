@@ -1,4 +1,4 @@
-"""Exported models, SavedModels and LiteRT files alike, as one object that labels images."""
+"""Exported models, SavedModels, LiteRT and ONNX files alike, as one object that labels images."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ class LoadedModel(ABC):
 
 
 def load(path: str | os.PathLike, threads: int | None = None) -> LoadedModel:
-    """Loads what `export_saved_model` or `export_litert` wrote.
+    """Loads what `export_saved_model`, `export_litert` or `export_onnx` wrote.
 
     Args:
         path: a SavedModel's version directory, the directory of its versions (the newest is
-            taken), or a LiteRT file.
-        threads: that a LiteRT file computes with; by default LiteRT's own choice.
+            taken), or a LiteRT or ONNX file.
+        threads: that a file computes with; by default its runtime's own choice.
 
     Raises:
         ExportError: there is nothing, or nothing that can be loaded; or it is another program's.
@@ -103,11 +103,12 @@ def load(path: str | os.PathLike, threads: int | None = None) -> LoadedModel:
         return LoadedSavedModel(path)
     if not path.exists():
         raise ExportError(
-            f"{path}: expected a SavedModel's directory or a LiteRT file. Nothing is there."
+            f"{path}: expected a SavedModel's directory, or a LiteRT or ONNX file."
+            " Nothing is there."
         )
-    from keras_ctxseg.export.load_litert import LoadedLitert
+    from keras_ctxseg.export.load_file import LoadedFile
 
-    return LoadedLitert(path, threads)
+    return LoadedFile(path, threads)
 
 
 def checked_image(image: np.ndarray, name: str) -> np.ndarray:

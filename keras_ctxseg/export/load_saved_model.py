@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ctxseg.export.errors import ExportError
+from keras_ctxseg.export.labels_file import LABELS_FILE, read_labels_file
 from keras_ctxseg.export.load import LoadedModel
 from keras_ctxseg.export.quiet import captured_noise
-from keras_ctxseg.export.reload import LABELS_FILE, read_labels_file
 
 BATCH = 8
 # The first needs the memory of a few rows of logits, the second, of older exports, that of all.

@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ctxseg.data.resampling import resize_label, scaled_size
-from keras_ctxseg.export.litert_file import LitertFile, resized_image
+from keras_ctxseg.export.labels_file import read_labels_file
+from keras_ctxseg.export.litert_file import resized_image
 from keras_ctxseg.export.litert_forms import FORMS, LitertForm
 from keras_ctxseg.export.parity_report import ParityReport, require_parity
 from keras_ctxseg.export.parity_tally import Limits, Tally, softmax
-from keras_ctxseg.export.reload import read_labels_file, run_saved_model
+from keras_ctxseg.export.reload import run_saved_model
+from keras_ctxseg.export.static_file import open_file
 
 __all__ = ["ParityReport", "check_parity", "require_parity"]
 
@@ -33,16 +35,16 @@ def check_parity(
 
     A SavedModel is loaded and run by another Python process that never imports this package, on
     both of its signatures (the images PNG-encoded, in batches of mixed sizes, and one by one as
-    floats); a LiteRT file by the LiteRT interpreter, the images resized to its input size.
+    floats); a LiteRT or ONNX file by its own runtime, the images resized to its input size.
 
     Args:
         model: the Keras model.
-        path: a SavedModel's version directory or a `.tflite` file.
+        path: a SavedModel's version directory, a `.tflite` or an `.onnx` file.
         images: uint8 arrays (height, width, 3), RGB, of any sizes.
-        label_maps: class ids (height, width) of the images, for the mean IoU of both; LiteRT only,
-            where they are brought to the input size as the images are (nearest pixel).
+        label_maps: class ids (height, width) of the images, for the mean IoU of both; not for a
+            SavedModel. They are brought to the input size as the images are (nearest pixel).
         ignore_label: the id of no class in `label_maps`.
-        form: whose limits a LiteRT file is held to; float32's by default.
+        form: whose limits a file is held to; float32's by default.
 
     Returns:
         The report; whether it passed is for the caller to ask.
@@ -60,7 +62,7 @@ def check_parity(
             f"label_maps: expected one for each of the {len(images)} images."
             f" Received {len(label_maps)}."
         )
-    file = LitertFile(path)
+    file = open_file(path)
     tally = Tally(path, ignore_label)
     for index, image in enumerate(images):
         image = resized_image(image, file.input_size)

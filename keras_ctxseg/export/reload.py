@@ -1,6 +1,5 @@
 """Runs an exported SavedModel in a process of its own, as a server would find it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,22 +11,7 @@ import numpy as np
 
 from keras_ctxseg.export.errors import ExportError
 
-LABELS_FILE = Path("assets.extra") / "labels.json"
 _CHILD = Path(__file__).with_name("reload_child.py")
-
-
-@dataclass(frozen=True)
-class LabelsFile:
-    """What `assets.extra/labels.json` says beside the graph.
-
-    `palette` is a list of RGB triples in 0..255, one a class, or None.
-    """
-
-    model: str
-    class_names: list[str]
-    palette: list[list[int]] | None
-    ignore_label: int
-    image_scale: float
 
 
 @dataclass(frozen=True)
@@ -37,18 +21,6 @@ class SavedModelAnswer:
     logits: list[np.ndarray]
     labels: list[np.ndarray]
     scores: list[np.ndarray]
-
-
-def read_labels_file(version_directory: Path) -> LabelsFile:
-    """Reads `assets.extra/labels.json` of an export; ExportError if it is not one."""
-    path = version_directory / LABELS_FILE
-    try:
-        return LabelsFile(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
-        raise ExportError(
-            f"{version_directory}: expected a SavedModel exported by keras_ctxseg,"
-            f" with {LABELS_FILE}. Received: {error}."
-        ) from error
 
 
 def run_saved_model(version_directory: Path, images: list[np.ndarray]) -> SavedModelAnswer:
@@ -64,8 +36,11 @@ def run_saved_model(version_directory: Path, images: list[np.ndarray]) -> SavedM
     # The comparison is on the CPU, and the parent may hold all of a GPU's memory.
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryDirectory(prefix="ctxseg-reload-") as exchange:
-        for index, image in enumerate(images):
-            np.save(Path(exchange, f"image_{index}.npy"), image)
+        try:
+            for index, image in enumerate(images):
+                np.save(Path(exchange, f"image_{index}.npy"), image)
+        except OSError as error:
+            raise ExportError(f"cannot write to {exchange}: {error}.") from error
         child = subprocess.run(
             [sys.executable, _CHILD, version_directory.absolute(), exchange, str(len(images))],
             env=environment,

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from keras_ctxseg.export.litert_run import export_litert_forms
-from keras_ctxseg.export.saved_model import ExportResult, export_saved_model
+from keras_ctxseg.export.file_run import export_litert_forms, export_onnx_file
+from keras_ctxseg.export.onnx_file import require_onnx
+from keras_ctxseg.export.result import ExportResult
+from keras_ctxseg.export.saved_model import export_saved_model
 from keras_ctxseg.export.server_files import write_server_files
 
 if TYPE_CHECKING:
@@ -24,34 +26,35 @@ def export_run(
     checkpoint: str | Path | None = None,
     *,
     version: int | None = None,
-    check_images: int = 8,
     force: bool = False,
 ) -> Iterator[ExportResult]:
     """Exports a run's checkpoint as its `export` section says, checked on validation images.
 
     Writes `<export.directory>/<name>/<version>/` and, for TensorFlow Serving, `models.config` and
-    `monitoring.config` into `<export.directory>`; with `export.litert`, beside the version,
-    `<name>_<height>x<width>.tflite` (see `export_litert_forms`). A run of mixed precision is
-    exported in float32, which its weights are kept in, unless `export.precision` says otherwise.
+    `monitoring.config` into `<export.directory>`; with `export.litert` and `export.onnx`, beside
+    the version, `<name>_<height>x<width>.tflite` and `.onnx` (see `export_litert_forms`). A run of
+    mixed precision is exported in float32, which its weights are kept in, unless
+    `export.precision` says otherwise.
 
     Args:
         config: the run's.
         checkpoint: a `.keras` file; by default the run's best one.
         version: see `export_saved_model`.
-        check_images: how many images, the first of the validation split, to compare on.
-        force: write LiteRT files whose comparison fails, too.
+        force: write LiteRT and ONNX files whose comparison fails, too.
 
     Yields:
         Each export once it is published.
 
     Raises:
-        ValueError: see `export_saved_model` and `export_litert`; or the checkpoint is missing or
-            has other classes than the data set.
+        ValueError: see `export_saved_model`, `export_litert` and `export_onnx`; or the checkpoint
+            is missing or has other classes than the data set.
     """
     from keras_ctxseg.training.assembly import load_dataset
     from keras_ctxseg.training.checkpoint import load_checkpoint
     from keras_ctxseg.training.run_directory import RunDirectory
 
+    if config.export.onnx:
+        require_onnx()  # Before anything is written.
     dataset = load_dataset(config)
     checkpoint = RunDirectory(config.directory).best if checkpoint is None else Path(checkpoint)
     model = load_checkpoint(checkpoint, dataset.num_classes)
@@ -60,7 +63,7 @@ def export_run(
     images = [
         example["image"]
         for example in dataset.examples(config.data.validation_split)
-        .take(check_images)
+        .take(config.export.check_images)
         .as_numpy_iterator()
     ]
     directory = Path(config.export.directory) / config.name
@@ -82,6 +85,8 @@ def export_run(
     write_server_files(config.export.directory)
     if config.export.litert:
         yield from export_litert_forms(model, config, dataset, directory, force)
+    if config.export.onnx:
+        yield export_onnx_file(model, config, dataset, directory, force)
 
 
 def _facts(config: RunConfig, checkpoint: Path) -> dict[str, str]:

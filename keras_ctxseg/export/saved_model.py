@@ -1,11 +1,10 @@
 """Keras model to a checked SavedModel for TensorFlow Serving."""
 
+import contextlib
 import dataclasses
 import json
 import math
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -16,17 +15,17 @@ from keras_ctxseg._grouping_options import GroupingOptions
 from keras_ctxseg._panoptic_labels import INSTANCE_OUTPUTS
 from keras_ctxseg.evaluation.panoptic.graph import check_panoptic_model
 from keras_ctxseg.export.errors import ExportError
+from keras_ctxseg.export.labels_file import LABELS_FILE, labels_file
 from keras_ctxseg.export.model_card import MODEL_CARD, model_card
 from keras_ctxseg.export.panoptic_serving import panoptic_signature
 from keras_ctxseg.export.parity import (
-    ParityReport,
     check_parity,
     checked_images,
     require_parity,
     synthetic_images,
 )
 from keras_ctxseg.export.quiet import captured_noise
-from keras_ctxseg.export.reload import LABELS_FILE, LabelsFile
+from keras_ctxseg.export.result import ExportResult
 from keras_ctxseg.export.serving import ServingModule
 from keras_ctxseg.export.versions import (
     check_version_is_free,
@@ -38,17 +37,6 @@ from keras_ctxseg.export.warm_up import has_serving_protos, write_warm_up_reques
 from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 
 LOW_PRECISION_AGREEMENT = 0.99
-
-
-@dataclass(frozen=True)
-class ExportResult:
-    """A published export; usable wherever a path is."""
-
-    path: Path
-    parity: ParityReport
-
-    def __fspath__(self) -> str:
-        return os.fspath(self.path)
 
 
 def export_saved_model(
@@ -97,7 +85,8 @@ def export_saved_model(
         ValueError: an argument that does not fit the model.
     """
     directory = Path(directory)
-    labels_file = _labels_file(model, class_names, palette, ignore_label, image_scale)
+    beside = labels_file(model, class_names, palette, ignore_label, image_scale)
+    _check_takes_any_size(model)
     if check_images is None:
         side = int(np.ceil(MINIMUM_SIZE / image_scale))
         check_images = synthetic_images(
@@ -112,17 +101,15 @@ def export_saved_model(
     if version is not None:
         check_version_is_free(directory, version)
     with staging_directory(directory) as staging:
-        try:
-            module = ServingModule(
-                model, ignore_label, image_scale, class_names, precision=precision, **panoptic
-            )
+        module = ServingModule(
+            model, ignore_label, image_scale, class_names, precision=precision, **panoptic
+        )
+        with _writing(directory):
             with captured_noise():
                 tf.saved_model.save(module, str(staging), signatures=module.signatures())
             path = staging / LABELS_FILE
             path.parent.mkdir()
-            path.write_text(json.dumps(dataclasses.asdict(labels_file), indent=1), encoding="utf-8")
-        except (OSError, tf.errors.OpError) as error:
-            raise ExportError(f"cannot write a SavedModel to {directory}: {error}") from error
+            path.write_text(json.dumps(dataclasses.asdict(beside), indent=1), encoding="utf-8")
         report = check_parity(model, staging, check_images)
         if precision != "float32":
             report = dataclasses.replace(
@@ -141,60 +128,27 @@ def export_saved_model(
             ignore_label=ignore_label,
             facts=facts,
         )
-        try:
+        with _writing(directory):
             (staging / MODEL_CARD).write_text(card, encoding="utf-8")
             if warm_up and has_serving_protos():
                 write_warm_up_requests(staging, directory.name, check_images, [1] * warm_up)
-        except (OSError, tf.errors.OpError) as error:
-            raise ExportError(f"cannot write a SavedModel to {directory}: {error}") from error
         path = publish(staging, directory, version)
     return ExportResult(path, dataclasses.replace(report, path=str(path)))
 
 
-def _labels_file(model, class_names, palette, ignore_label, image_scale) -> LabelsFile:
-    channels = logits_channels(model)
-    if len(class_names) != channels:
-        raise ValueError(
-            f"class_names: expected {channels} names, one for each channel of the model's logits."
-            f" Received {len(class_names)}."
-        )
+@contextlib.contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Turns what the operating system or TensorFlow says into an ExportError about a directory."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise ExportError(f"cannot write a SavedModel to {directory}: {error}") from error
+
+
+def _check_takes_any_size(model: keras.Model) -> None:
     height, width = model.inputs[0].shape[1:3]
     if height is not None or width is not None:
         raise ExportError(
             "model: expected one built with input_shape=(None, None, 3), as each served image"
             f" keeps its own size. Received one built for {height}x{width}."
         )
-    if palette is not None:
-        palette = np.asarray(palette)
-        if palette.shape != (channels, 3) or palette.min() < 0 or palette.max() > 255:
-            raise ValueError(
-                f"palette: expected integers (classes, 3) = ({channels}, 3) in 0..255."
-                f" Received shape {palette.shape}, {palette.min()} to {palette.max()}."
-            )
-        palette = palette.astype(int).tolist()
-    if not image_scale > 0:
-        raise ValueError(f"image_scale: expected a factor above 0. Received {image_scale!r}.")
-    if 0 <= ignore_label < channels:
-        raise ValueError(
-            f"ignore_label: expected a number that is no class id (0..{channels - 1})."
-            f" Received {ignore_label}."
-        )
-    return LabelsFile(
-        model=model.name,
-        class_names=list(class_names),
-        palette=palette,
-        ignore_label=int(ignore_label),
-        image_scale=float(image_scale),
-    )
-
-
-def logits_channels(model: keras.Model) -> int:
-    """Number of classes of a model with `"logits"`; ValueError for any other model."""
-    output = getattr(model, "output", None)
-    if not isinstance(output, dict) or "logits" not in output:
-        received = sorted(output) if isinstance(output, dict) else type(output).__name__
-        raise ValueError(
-            f"model: expected a functional model whose output is a dict with 'logits'."
-            f" Received {received}."
-        )
-    return output["logits"].shape[-1]

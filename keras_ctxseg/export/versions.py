@@ -44,8 +44,9 @@ def staging_directory(parent: Path) -> Iterator[Path]:
         ExportError: `parent` cannot be made or written to.
     """
     parent = parent.absolute()
-    made = [path for path in (parent, *parent.parents) if not path.exists()]
+    made: list[Path] = []
     try:
+        made += (path for path in (parent, *parent.parents) if not path.exists())
         parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=parent))
         staging.chmod(0o755)

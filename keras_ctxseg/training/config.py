@@ -237,20 +237,26 @@ class ExportConfig:
 
     Args:
         directory: folder that holds `<name>/<version>/`.
+        check_images: validation images on which the SavedModel is compared with Keras.
         litert: write LiteRT files beside the SavedModel.
-        input_size: height and width of the LiteRT file's input, after `data.image_scale`; null
+        onnx: write an ONNX file beside the SavedModel; needs the extra `onnx`.
+        input_size: height and width of LiteRT and ONNX files' input, after `data.image_scale`; null
             takes the training crop.
         litert_forms: which LiteRT files, a file each: `fp32`, `fp16`, `dynamic` (int8 weights),
             `int8` (float images and logits), `full_int8` (uint8 images, class ids).
-        litert_labels: LiteRT files put out class ids rather than logits; `full_int8` always does.
+        litert_labels: LiteRT and ONNX files put out class ids rather than logits; `full_int8`
+            always does.
         calibration_images: training images whose activations tell the ranges of the integers.
-        litert_check_images: validation images on which a LiteRT file is compared with Keras.
+        litert_check_images: validation images on which LiteRT and ONNX files are compared with
+            Keras.
         precision: of the SavedModel: `float32`, or `mixed_bfloat16` for processors that have it.
         warm_up: requests that a server runs before it serves a version.
     """
 
     directory: str = "saved_models"
+    check_images: int = 32
     litert: bool = False
+    onnx: bool = False
     input_size: tuple[int, int] | None = None
     litert_forms: tuple[LitertFormName, ...] = ("fp32",)
     litert_labels: bool = False
@@ -267,8 +273,9 @@ class ExportConfig:
         expected = "at least one form, each once"
         _require(0 < len(forms) == len(set(forms)), "export.litert_forms", expected, forms)
         _require(count >= 32, "export.calibration_images", "at least 32", count)
-        checks = self.litert_check_images
-        _require(checks >= 1, "export.litert_check_images", "at least 1", checks)
+        for key in ("check_images", "litert_check_images"):
+            checks = getattr(self, key)
+            _require(checks >= 1, f"export.{key}", "at least 1", checks)
         requests = self.warm_up
         _require(0 <= requests <= 1000, "export.warm_up", "0 to 1000 requests", requests)
 

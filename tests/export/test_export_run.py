@@ -4,9 +4,11 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import keras_ctxseg as ctx
+from keras_ctxseg.cli import main
 from keras_ctxseg.export import litert_operations
 from keras_ctxseg.export.run import export_run
 from keras_ctxseg.training import (
@@ -17,6 +19,8 @@ from keras_ctxseg.training import (
     TrainingConfig,
 )
 from keras_ctxseg.training.assembly import build_model
+from keras_ctxseg.training.config_file import save_config
+from keras_ctxseg.training.run_directory import RunDirectory
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def test_a_real_model_of_mixed_precision_becomes_both_files(config, tmp_path):
     served = tmp_path / "served" / "tiny"
     assert saved_model.path == served / "1"
     assert litert.path == served / "tiny_40x48.tflite"
-    # Only one validation image is there, of the eight asked for.
+    # Only one validation image is there, of those asked for.
     assert saved_model.parity.images == litert.parity.images == 1
     assert saved_model.parity.pixels == 70 * 90
     for export in (saved_model, litert):
@@ -74,3 +78,44 @@ def test_a_checkpoint_of_other_classes(config):
         list(export_run(config, checkpoint))
     with pytest.raises(ValueError, match="no checkpoint"):
         list(export_run(dataclasses.replace(config, name="untrained")))
+
+
+@pytest.mark.slow
+def test_bfloat16_and_onnx_by_the_command(config, tmp_path, capsys):
+    pytest.importorskip("tf2onnx")
+    config = dataclasses.replace(
+        config,
+        name="low",
+        model=ModelConfig("fcn_mobilenet_v2", options={"width": 0.25, "filters": 16}),
+        training=TrainingConfig(),
+        export=ExportConfig(str(tmp_path / "served")),
+    )
+    model = build_model(config, num_classes=3)
+    # Random scores are nearly tied, which bfloat16 would decide: this network is sure of itself.
+    (classifier,) = [layer for layer in model.layers if layer.name == "logits_classifier"]
+    classifier.bias.assign([0.0, 1.0, 0.0])
+    run = RunDirectory(config.directory)
+    run.best.parent.mkdir(parents=True)
+    model.save(run.best)
+    save_config(config, config.directory / "config.yaml")
+
+    assert main(["export", str(config.directory), "--bfloat16", "--onnx", "--size", "40x48"]) == 0
+
+    printed = capsys.readouterr().out
+    path = tmp_path / "served" / "low" / "1"
+    assert f"SavedModel {path}" in printed
+    assert f"ONNX       {tmp_path / 'served' / 'low' / 'low_40x48.onnx'}" in printed
+    assert ".tflite" not in printed
+    loaded = tf.saved_model.load(str(path))
+    functions = loaded.signatures["logits"].graph.as_graph_def().library.function
+    kinds = {
+        node.attr["T"].type for each in functions for node in each.node_def if node.op == "Conv2D"
+    }
+    assert kinds == {tf.bfloat16.as_datatype_enum}
+    images = np.random.default_rng(1).uniform(0, 255, (1, 70, 90, 3)).astype("float32")
+    logits = loaded.signatures["logits"](images=tf.constant(images))["logits"].numpy()
+    half = tf.image.resize(images, (35, 45))
+    exact = tf.image.resize(model(half, training=False)["logits"], (70, 90)).numpy()
+    error = np.abs(logits - exact).max()
+    assert 0 < error < 0.05 * np.abs(exact).max()
+    assert "mixed_bfloat16" in (path / "assets.extra" / "model_card.md").read_text()

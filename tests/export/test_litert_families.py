@@ -1,11 +1,13 @@
-"""Every family as a LiteRT file: float32 and int8, tiny and untrained."""
+"""Every family as a LiteRT file, float32 and int8, and as an ONNX file; tiny and untrained."""
+
+from importlib.util import find_spec
 
 import keras
 import numpy as np
 import pytest
 
 import keras_ctxseg as ctx
-from keras_ctxseg.export import export_litert, litert_operations
+from keras_ctxseg.export import export_litert, export_onnx, litert_operations
 from keras_ctxseg.export.parity import synthetic_images
 
 SIZE = (48, 64)
@@ -48,3 +50,6 @@ def test_float_and_int8_follow_keras(name, tmp_path):
     assert integer.parity.label_agreement > 0.85
     for export in (single, integer):
         assert not [kind for kind in litert_operations(export.path) if "custom" in kind]
+    if find_spec("tf2onnx"):
+        onnx = export_onnx(model, tmp_path / "fp32.onnx", SIZE, check_images=photos[:3])
+        assert onnx.parity.max_softmax_difference < 1e-4

@@ -1,4 +1,4 @@
-"""A LiteRT file as a `LoadedModel`."""
+"""A LiteRT or ONNX file as a `LoadedModel`."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ctxseg.data.resampling import resize_label
-from keras_ctxseg.export.litert_file import LitertFile, resized_image
-from keras_ctxseg.export.litert_metadata import read_metadata
+from keras_ctxseg.export.litert_file import resized_image
 from keras_ctxseg.export.load import LoadedModel
+from keras_ctxseg.export.static_file import open_file
 
 
-class LoadedLitert(LoadedModel):
+class LoadedFile(LoadedModel):
     """Resizes each image to the file's size, and what comes out to the image's.
 
     Logits are resized bilinearly before the classes are chosen; class ids by the nearest pixel.
 
     Args:
         path: the file.
-        threads: that it computes with; by default LiteRT's own choice.
+        threads: that it computes with; by default the runtime's own choice.
 
     Raises:
         ExportError: it cannot be loaded, or has other inputs or outputs.
     """
 
     def __init__(self, path: Path, threads: int | None = None):
-        self._file = LitertFile(path, threads)
-        metadata = read_metadata(path)
+        self._file = open_file(path, threads)
+        metadata = self._file.metadata
         super().__init__(
             path,
             class_names=None if metadata is None else metadata.class_names,

@@ -1,4 +1,4 @@
-"""The LiteRT files of a finished training run."""
+"""The LiteRT and ONNX files of a finished training run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 
 from keras_ctxseg.export.litert import export_litert
 from keras_ctxseg.export.litert_forms import litert_form
-from keras_ctxseg.export.saved_model import ExportResult
+from keras_ctxseg.export.onnx_export import export_onnx
+from keras_ctxseg.export.result import ExportResult
 
 if TYPE_CHECKING:
     from keras_ctxseg.data import SegmentationDataset
@@ -45,7 +47,7 @@ def export_litert_forms(
         ValueError: see `export_litert`.
     """
     chosen = config.export
-    height, width = chosen.input_size or config.augmentation.crop_size
+    height, width = _file_size(config)
     forms = [litert_form(name) for name in chosen.litert_forms]
     calibration = None
     if any(form.quantized for form in forms):
@@ -54,11 +56,7 @@ def export_litert_forms(
         step = max(count // chosen.calibration_images, 1)
         examples = examples.shard(step, 0).take(chosen.calibration_images)
         calibration = [example["image"] for example in examples.as_numpy_iterator()]
-    validation = dataset.examples(config.data.validation_split).as_numpy_iterator()
-    checked = list(islice(validation, chosen.litert_check_images))
-    labels = [example["label"] for example in checked]
-    if dataset.thing_classes:  # Panoptic label maps: class + 1024 * instance.
-        labels = [label % 1024 for label in labels]
+    images, labels = _checked_examples(config, dataset)
     for form in forms:
         suffix = "" if form.name == "fp32" else f"_{form.name}"
         yield export_litert(
@@ -68,10 +66,50 @@ def export_litert_forms(
             form=form.name,
             labels=chosen.litert_labels,
             calibration_images=calibration if form.quantized else None,
-            check_images=[example["image"] for example in checked],
+            check_images=images,
             check_labels=labels,
             class_names=dataset.class_names,
             palette=dataset.palette,
             ignore_label=dataset.ignore_label,
             force=force,
         )
+
+
+def export_onnx_file(
+    model: keras.Model,
+    config: RunConfig,
+    dataset: SegmentationDataset,
+    directory: Path,
+    force: bool = False,
+) -> ExportResult:
+    """Writes `<name>_<height>x<width>.onnx`; see `export_litert_forms` and `export_onnx`."""
+    height, width = _file_size(config)
+    images, labels = _checked_examples(config, dataset)
+    return export_onnx(
+        model,
+        directory / f"{config.name}_{height}x{width}.onnx",
+        (height, width),
+        labels=config.export.litert_labels,
+        check_images=images,
+        check_labels=labels,
+        class_names=dataset.class_names,
+        palette=dataset.palette,
+        ignore_label=dataset.ignore_label,
+        force=force,
+    )
+
+
+def _file_size(config: RunConfig) -> tuple[int, int]:
+    return config.export.input_size or config.augmentation.crop_size
+
+
+def _checked_examples(
+    config: RunConfig, dataset: SegmentationDataset
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The first validation images, on which files are compared with Keras, and their label maps."""
+    validation = dataset.examples(config.data.validation_split).as_numpy_iterator()
+    examples = list(islice(validation, config.export.litert_check_images))
+    labels = [example["label"] for example in examples]
+    if dataset.thing_classes:  # Panoptic label maps: class + 1024 * instance.
+        labels = [label % 1024 for label in labels]
+    return [example["image"] for example in examples], labels
