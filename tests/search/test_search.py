@@ -10,7 +10,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS
+from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, read_blocks
 from keras_ctxseg.search import (
     Topology,
     load_result,
@@ -290,3 +290,22 @@ def test_the_shipped_searches():
         assert final.data.name == proxy.data.name and final.model.name == proxy.model.name
         assert proxy.training.validate_every < proxy.training.epochs
         assert yaml.safe_load(path.read_text())["name"] == f"{path.stem}_search"
+
+
+def test_the_shipped_comparison_is_on_the_proxy_task():
+    from pathlib import Path
+
+    from keras_ctxseg.search.config_file import load_proxy
+
+    folder = Path(__file__).parents[2] / "configs" / "search"
+    proxy = load_proxy(load_search_config(folder / "context_scenes.yaml"))
+    recipes = {path.stem: load_config(path) for path in (folder / "comparison").glob("*.yaml")}
+    for name, recipe in recipes.items():
+        assert recipe.name == name
+        assert (recipe.data, recipe.augmentation) == (proxy.data, proxy.augmentation)
+        assert recipe.training == proxy.training
+        options = {key: recipe.model.options[key] for key in proxy.model.options}
+        assert options == proxy.model.options
+    tables = {name: read_blocks(recipe.model.options["blocks"]) for name, recipe in recipes.items()}
+    assert tables["parent"] == PARENT_BLOCKS
+    assert tables["hand_dilated"] == HAND_DILATED_BLOCKS
