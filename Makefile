@@ -29,7 +29,7 @@ benchmarks: $(INSTALLED)  ## Measure everything in docs/benchmarks.md again; an 
 
 # TensorFlow keeps some 100 MB of every `fit` until its process ends; so fresh processes for each of
 # these, and for all the rest. Every part runs, whatever the others find.
-PARTS := tests/models tests/export
+PARTS := tests/models tests/export tests/training tests/distribution tests/evaluation
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 test: $(INSTALLED)  ## Run all tests
 	failed=0; \
