@@ -3,12 +3,15 @@
     python child.py RECIPE RUN SIZE [key=value ...]
 
 TensorFlow keeps memory of every `fit` until its process ends, so each run has one. Seconds of
-processor and clock are written down while it trains, so that a killed run's count too.
+processor and clock are written down while it trains, so that a killed run's count too. Where its
+parent is killed it stops as on a signal, so that never two of them work on one run.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -76,11 +79,15 @@ def _clock(folder: Path):
         }
         note.write_text(json.dumps(spent) + "\n", encoding="utf-8")
 
-    stop = threading.Event()
+    stop, parent = threading.Event(), os.getppid()
 
     def watch():
+        alone = False
         while not stop.wait(EVERY):
             write()
+            if os.getppid() != parent and not alone:
+                alone = True
+                os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
