@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: quickstart families benchmarks test check format docs clean
+.PHONY: quickstart bakeoff benchmarks test check format docs clean
 
 quickstart: $(INSTALLED)  ## Train, evaluate, draw and export on the embedded data set; a few minutes
 	$(BIN)/ctxseg quickstart
 
-families: $(INSTALLED)  ## Train every family with three seeds; about two hours on two cores
-	$(BIN)/python scripts/compare_families.py
+CAMVID ?= data/camvid
+bakeoff: $(INSTALLED)  ## Train every system and its baseline, or go on; days on two cores (CAMVID=folder)
+	$(BIN)/python scripts/bakeoff.py --camvid $(CAMVID)
 
 BENCH := $(BIN)/ctxseg benchmark --exports runs/benchmark
 benchmarks: $(INSTALLED)  ## Measure everything in docs/benchmarks.md again; an idle machine, 20 minutes

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1] / "configs"
 RECIPES = sorted(
     path
     for path in ROOT.glob("*/*.yaml")
-    if path.name != "base.yaml" and path.parent.name != "search"  # those are tests/search's
+    # Those are tests/search's and tests/bakeoff's.
+    if path.name != "base.yaml" and path.parent.name not in ("search", "bakeoff")
 )
 
 # Training images that the recipes' data sets have when they are complete.

@@ -128,7 +128,7 @@ def adopt(plan: Plan, source: Path, runs: Path) -> list[Job]:
 
 
 def _adopted_seconds(folder: Path) -> None:
-    """The time that `compare_families.py` has written down."""
+    """The time that whoever trained it has written down: `wall_seconds` and `cpu_seconds`."""
     record = folder / "outcome.json"
     if record.is_file():
         spent = json.loads(record.read_text(encoding="utf-8"))

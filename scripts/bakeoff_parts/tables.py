@@ -22,10 +22,11 @@ def score_table(results: Results) -> str:
                 f"`{one.recipe}`",
                 str(len(one.scores)),
                 f"{100 * score.mean.value:.1f}",
-                f"{100 * score.mean.low:.1f} to {100 * score.mean.high:.1f}",
+                # Widened for few seeds, an interval may leave the scale.
+                f"{max(0, 100 * score.mean.low):.1f} to {min(100, 100 * score.mean.high):.1f}",
                 _number(100 * score.spread),
                 f"{one.outcomes[0]['parameters']:,}",
-                f"{one.giga:.2f}",
+                f"{one.giga:.3g}",
                 _number(one.milliseconds("keras")),
                 _number(one.milliseconds("saved_model")),
                 f"{one.minutes:.0f}",
@@ -75,11 +76,12 @@ def missing(results: Results) -> str:
         seeds.setdefault(job.recipe, []).append(job.seed)
     if not seeds:
         return "All runs of the plan are in."
-    names = [
-        f"`{recipe}` ({'seed' if len(numbers) == 1 else 'seeds'} {', '.join(map(str, numbers))})"
-        for recipe, numbers in seeds.items()
-    ]
-    return f"**Not run yet:** {', '.join(names)}."
+    recipes: dict[str, list[str]] = {}
+    for recipe, numbers in seeds.items():
+        word = "seed" if len(numbers) == 1 else "seeds"
+        recipes.setdefault(f"{word} {', '.join(map(str, numbers))}", []).append(f"`{recipe}`")
+    groups = [f"{', '.join(names)} ({which})" for which, names in recipes.items()]
+    return f"**Not run yet:** {'; '.join(groups)}."
 
 
 def advice(results: Results) -> str:
@@ -140,7 +142,7 @@ def _mean(results: Results, one: System) -> float:
 
 
 def _words(results: Results, one: System) -> str:
-    return f"`{one.recipe}` ({100 * _mean(results, one):.1f} %, {one.giga:.2f} GMAC)"
+    return f"`{one.recipe}` ({100 * _mean(results, one):.1f} %, {one.giga:.3g} GMAC)"
 
 
 def _number(value: float | None) -> str:
