@@ -41,7 +41,7 @@ def plan_file(tmp_path):
     for path, filters, epochs in (
         (bakeoff / "shapes" / "plain.yaml", 8, 2),
         (bakeoff / "shapes" / "wide.yaml", 12, 2),
-        (tmp_path / "configs" / "words" / "long.yaml", 8, 30),
+        (tmp_path / "configs" / "words" / "long.yaml", 8, 12),
     ):
         path.write_text(RECIPE.format(name=path.stem, filters=filters, epochs=epochs))
     (bakeoff / "plan.yaml").write_text(PLAN)

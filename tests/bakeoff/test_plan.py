@@ -73,7 +73,7 @@ def test_jobs_in_order_of_value(plan):
     config = plan.config(plan.jobs[1], ["data.options.path=elsewhere"])
     assert (config.name, config.training.seed) == ("seed1", 1)
     assert config.data.options["path"] == "elsewhere"
-    assert plan.config(plan.jobs[3]).training.epochs == 30
+    assert plan.config(plan.jobs[3]).training.epochs == 12
 
 
 @pytest.mark.parametrize(
