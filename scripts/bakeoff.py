@@ -24,6 +24,8 @@ from pathlib import Path
 from bakeoff_parts import runs
 from bakeoff_parts.plan import Job, Plan, read_plan
 
+from keras_ctxseg.training.config import ConfigError
+
 ROOT = Path(__file__).parents[1]
 USER_ERROR = 2
 
@@ -55,6 +57,9 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
                 _page(plan, options)
                 return runs.PREEMPTED
             print(f"bakeoff: {job} failed ({error.returncode}); going on", file=sys.stderr)
+            failed = True
+        except ConfigError as error:
+            print(f"bakeoff: {job} is passed over: {error}", file=sys.stderr)
             failed = True
     _page(plan, options)
     return USER_ERROR if failed else 0

@@ -60,9 +60,8 @@ def run(plan: Plan, job: Job, runs: Path, kept_root: Path, overrides: Sequence[s
             raise ConfigError(f"{kept.folder}: the recipe has changed since; delete it to run anew")
         return "kept"
     folder = runs / job.data / job.recipe / f"seed{job.seed}"
-    earlier = folder / "config.yaml"
-    if earlier.is_file() and what_trains(load_config(earlier)) != what_trains(config):
-        raise ConfigError(f"{folder}: the recipe has changed since; delete it to run anew")
+    if (folder / "config.yaml").is_file():
+        _refuse_another(folder, config)
     size = "x".join(map(str, plan.data[job.data].size))
     words = [plan.recipe(job), folder.absolute(), size, f"training.seed={job.seed}", *overrides]
     _wait([sys.executable, str(CHILD), *map(str, words)])
@@ -73,9 +72,12 @@ def run(plan: Plan, job: Job, runs: Path, kept_root: Path, overrides: Sequence[s
 def keep(plan: Plan, job: Job, folder: Path, kept: Kept) -> None:
     """Copies the small part of a run that was trained and scored.
 
-    The configuration is the recipe's own, resolved, so that no path of this machine is kept;
-    `run` has seen to it that the run's is the same.
+    The configuration is the recipe's own, resolved, so that no path of this machine is kept.
+
+    Raises:
+        ConfigError: the recipe was changed while the run was under way.
     """
+    _refuse_another(folder, plan.config(job))
     notes = [json.loads(note.read_text()) for note in sorted((folder / "seconds").glob("*.json"))]
     facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     outcome = {
@@ -89,6 +91,11 @@ def keep(plan: Plan, job: Job, folder: Path, kept: Kept) -> None:
     scores = json.loads((folder / "evaluation" / "last" / "scores.json").read_text("utf-8"))
     kept.scores.write_text(slim(scores), encoding="utf-8")
     kept.outcome.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+
+
+def _refuse_another(folder: Path, config: RunConfig) -> None:
+    if what_trains(load_config(folder / "config.yaml")) != what_trains(config):
+        raise ConfigError(f"{folder}: the recipe has changed since; delete it to run anew")
 
 
 def slim(scores: dict) -> str:

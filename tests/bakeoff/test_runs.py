@@ -89,6 +89,25 @@ def test_a_begun_run_of_another_recipe_is_left_alone(plan, tmp_path, monkeypatch
         runs.run(plan, job, tmp_path / "runs", tmp_path / "kept")
 
 
+def test_a_recipe_changed_under_way_is_not_kept(plan, tmp_path, monkeypatch):
+    from bakeoff_parts import runs
+
+    from keras_ctxseg.training.config_file import save_config
+
+    job = plan.jobs[0]
+    folder, recipe = tmp_path / "runs" / "shapes" / "plain" / "seed0", plan.recipe(job)
+
+    def train(command):
+        folder.mkdir(parents=True)
+        save_config(plan.config(job), folder / "config.yaml")
+        recipe.write_text(recipe.read_text().replace("filters: 8", "filters: 9"))
+
+    monkeypatch.setattr(runs, "_wait", train)
+    with pytest.raises(ConfigError, match="the recipe has changed"):
+        runs.run(plan, job, tmp_path / "runs", tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
 def test_runs_are_taken_over_by_what_they_trained(plan, tmp_path):
     from bakeoff_parts import runs
 
