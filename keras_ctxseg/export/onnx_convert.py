@@ -8,8 +8,10 @@ import logging
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from keras_ctxseg._version import __version__
+from keras_ctxseg.export.constant_folding import node_name
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.freezing import frozen_forward
 from keras_ctxseg.export.onnx_file import DETAILS_KEY, LABELS_KEY
@@ -45,7 +47,7 @@ def converted(model: keras.Model, height: int, width: int, labels: bool = False)
         try:
             logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
             converted, _ = tf2onnx.convert.from_graph_def(
-                forward.graph_def,
+                _plain_sums(forward.graph_def),
                 name=model.name,
                 input_names=[source],
                 output_names=[target],
@@ -77,6 +79,21 @@ def with_metadata(proto: Any, metadata: FileMetadata) -> bytes:
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, entries)
     return proto.SerializeToString()
+
+
+def _plain_sums(graph: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """Writes sums with what is no constant as `AddV2`.
+
+    Keras adds maps of one pixel by `BiasAdd`, and tf2onnx gives a convolution two biases then.
+    """
+    plain = tf.compat.v1.GraphDef()
+    plain.CopyFrom(graph)
+    constants = {node.name for node in plain.node if node.op == "Const"}
+    for node in plain.node:
+        if node.op == "BiasAdd" and node_name(node.input[1]) not in constants:
+            node.op = "AddV2"
+            del node.attr["data_format"]
+    return plain
 
 
 def _end_in_labels(proto: Any) -> None:

@@ -117,6 +117,20 @@ def test_a_failed_comparison_replaces_a_file_by_force_only(exported, tmp_path, m
     assert load(path)._file.metadata.forced
 
 
+def test_maps_of_one_pixel_are_added_too(tmp_path):
+    keras.utils.set_random_seed(5)
+    images = keras.Input((None, None, 3))
+    coarse = keras.layers.Conv2D(4, 40, strides=40, use_bias=False)(images)  # one pixel
+    whole = keras.layers.Conv2D(4, 3, padding="same", bias_initializer="ones")(images)
+    model = keras.Model(images, {"logits": keras.layers.Add()([whole, coarse])})
+    export = export_onnx(
+        model, tmp_path / "one.onnx", (40, 40), check_images=[random_image(40, 40)]
+    )
+    image = np.float32(random_image(40, 40, seed=1)[None])
+    (found,) = session(export.path).run(None, {"images": image})
+    np.testing.assert_allclose(found, model(image)["logits"], rtol=1e-4, atol=1e-3)
+
+
 def test_operations_that_onnx_does_not_have(tmp_path):
     images = keras.Input((None, None, 3))
     logits = keras.layers.Conv2D(4, 1)(images)
