@@ -67,10 +67,10 @@ def _plot(results: Results, path: Path, beside: Path) -> str:
             ends = [[100 * (score.value - score.low)], [100 * (score.high - score.value)]]
             axes.errorbar(x, 100 * score.value, yerr=ends, fmt="o", capsize=2, linewidth=0.8)
             axes.annotate(
-                one.recipe, (x, 100 * score.value), xytext=(5, 4), textcoords="offset points",
+                one.recipe, (x, 100 * score.value), xytext=(6, 5), textcoords="offset points",
                 fontsize=7,
             )  # fmt: skip
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.25 * max(across))  # room for the names
         axes.set_xlabel(title)
         axes.set_ylabel("mIoU, % (bars: 95 % interval)")
         axes.grid(alpha=0.3)

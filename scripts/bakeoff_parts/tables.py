@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bakeoff_parts.plan import DataSet
 from bakeoff_parts.systems import Results, System
@@ -102,27 +102,32 @@ def advice(results: Results) -> str:
             f"- The least arithmetic among the {len(equal)} that the intervals do not tell apart "
             f"from it: {_words(results, cheapest)}."
         )
-    front = [
-        one
-        for one in sorted(ordered, key=lambda one: one.giga)
-        if not any(
-            other.giga <= one.giga and _mean(results, other) > _mean(results, one)
-            for other in ordered
-            if other is not one
-        )
-    ]
-    chain = "; ".join(_words(results, one) for one in front)
+    chain = "; ".join(_words(results, one) for one in _front(results, lambda one: one.giga))
     lines.append(
         f"- More mIoU than everything with as little arithmetic, from small to large: {chain}."
     )
-    timed = [one for one in ordered if one.milliseconds("saved_model") is not None]
-    if timed:
-        quickest = min(timed, key=lambda one: one.milliseconds("saved_model") or math.inf)
-        lines.append(
-            f"- The fastest as exported: {_words(results, quickest)}, "
-            f"{quickest.milliseconds('saved_model'):.1f} ms."
+    if all(one.milliseconds("saved_model") is not None for one in ordered):
+        quick = _front(results, lambda one: one.milliseconds("saved_model") or math.inf)
+        chain = "; ".join(
+            f"`{one.recipe}` ({100 * _mean(results, one):.1f} %, "
+            f"{one.milliseconds('saved_model'):.1f} ms)"
+            for one in quick
         )
+        lines.append(f"- More mIoU than everything as fast, exported, from fast to slow: {chain}.")
     return "\n".join(lines)
+
+
+def _front(results: Results, cost: Callable[[System], float]) -> Sequence[System]:
+    """The systems that no other one beats at the same cost or less, the cheapest first."""
+    return [
+        one
+        for one in sorted(results.systems, key=cost)
+        if not any(
+            cost(other) <= cost(one) and _mean(results, other) > _mean(results, one)
+            for other in results.systems
+            if other is not one
+        )
+    ]
 
 
 def verdict(gain: Estimate) -> str:

@@ -19,9 +19,12 @@ MATRICES = np.full((3, 3, 3), 50) + 100 * np.eye(3, dtype=int)
 def test_speed_is_measured_once_for_each_recipe(plan, keep_made_up, tmp_path, monkeypatch):
     from bakeoff_parts import speed
     from bakeoff_parts.systems import gather
+    from bakeoff_parts.tables import advice
 
     keep_made_up(plan.jobs[0], MATRICES)
-    keep_made_up(plan.jobs[2], MATRICES)
+    worse = MATRICES.copy()
+    worse[:, 0] = [100, 100, 50]
+    keep_made_up(plan.jobs[2], worse)
     groups = []
 
     def measured(subjects, repeats, folder):
@@ -48,6 +51,9 @@ def test_speed_is_measured_once_for_each_recipe(plan, keep_made_up, tmp_path, mo
     plain, wide = gather(plan, "shapes", tmp_path / "kept").systems
     assert plain.milliseconds("saved_model") == pytest.approx(8)
     assert wide.milliseconds("keras") == pytest.approx(12)
+    said = advice(gather(plan, "shapes", tmp_path / "kept"))
+    # As good, and slower: nobody should pick it for its speed.
+    assert "as fast, exported, from fast to slow: `plain` (42.9 %, 8.0 ms)." in said
 
 
 @pytest.fixture
