@@ -77,6 +77,8 @@ def _status(plan: Plan, options: argparse.Namespace) -> int:
 
 
 def _adopt(plan: Plan, options: argparse.Namespace) -> int:
+    if options.source is None:
+        raise ValueError("adopt: expected a folder with runs, as in `adopt runs/families`")
     for job in runs.adopt(plan, options.source, options.runs):
         print(f"taken over: {job}")
     return 0
@@ -117,12 +119,15 @@ COMMANDS = {
 
 
 def _chosen(plan: Plan, options: argparse.Namespace) -> list[Job]:
-    return [
+    chosen = [
         job
         for job in plan.jobs
         if (options.seeds is None or job.seed in options.seeds)
         and any(fnmatch.fnmatch(f"{job.data}/{job.recipe}", pattern) for pattern in options.only)
     ]
+    if not chosen:
+        raise ValueError(f"--only {' '.join(options.only)}: no run of the plan is meant by that")
+    return chosen
 
 
 def _places(plan: Plan, job: Job, options: argparse.Namespace) -> list[str] | None:

@@ -133,14 +133,24 @@ def test_runs_are_taken_over_by_what_they_trained(plan, tmp_path):
     assert runs.adopt(plan, tmp_path / "old", tmp_path / "runs") == []
 
 
-def test_without_the_images_the_runs_are_passed_over(words, tmp_path):
+def test_without_the_images_the_runs_are_passed_over(words, tmp_path, capsys):
+    import bakeoff
+
     words[words.index("--camvid") + 1] = str(tmp_path / "nowhere")
-    said = subprocess.run(
-        [sys.executable, str(SCRIPT), *words, "--only", "shapes/*"],
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert said.stdout.count("say where it is with --camvid") == 3
+    assert bakeoff.main([*words, "--only", "shapes/*"]) == 0
+    assert capsys.readouterr().out.count("say where it is with --camvid") == 3
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [(["--only", "shapes/thin"], "shapes/thin"), (["adopt"], "expected a folder with runs")],
+)
+def test_what_cannot_be_meant_is_refused(words, capsys, given, named):
+    import bakeoff
+
+    assert bakeoff.main([*given, *words]) == 2
+    assert named in capsys.readouterr().err
 
 
 def _epochs(run):
