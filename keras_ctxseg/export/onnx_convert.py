@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_ctxseg._version import __version__
@@ -54,6 +55,7 @@ def converted(model: keras.Model, height: int, width: int, labels: bool = False)
                 tensors_to_rename={source: "images", target: "logits"},
                 opset=OPSET,
             )
+            _resize_to_sizes(converted)
             if labels:
                 _end_in_labels(converted)
             # What tf2onnx does not know it leaves as it is.
@@ -94,6 +96,30 @@ def _plain_sums(graph: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
             node.op = "AddV2"
             del node.attr["data_format"]
     return plain
+
+
+def _resize_to_sizes(proto: Any) -> None:
+    """Tells each `Resize` its result's size.
+
+    tf2onnx writes a factor in float32, and 13 times 25/13 may be rounded down to 24.
+    """
+    import onnx
+
+    del proto.graph.value_info[:]  # Computed with those factors.
+    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+    for number, node in enumerate(proto.graph.node):
+        if node.op_type != "Resize" or len(node.input) != 3 or node.input[2] not in constants:
+            continue
+        # What lies above has its right shape by now.
+        known = onnx.shape_inference.infer_shapes(proto).graph.value_info
+        shapes = {value.name: value.type.tensor_type.shape.dim for value in known}
+        source = np.array([dimension.dim_value for dimension in shapes[node.input[0]]])
+        factors = onnx.numpy_helper.to_array(constants[node.input[2]])
+        sizes = np.rint(source * np.float64(factors)).astype(np.int64)
+        name = f"resize_{number}/sizes"
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(sizes, name))
+        node.input[2] = ""
+        node.input.append(name)
 
 
 def _end_in_labels(proto: Any) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_ctxseg.export import ExportError, check_parity, export_onnx, load
 from keras_ctxseg.export import onnx_file as onnx_file_module
+from keras_ctxseg.layers import ResizeLike
 from tests.export.exporting import CLASS_NAMES, random_image, tiny_model
 
 onnx = pytest.importorskip("onnx")
@@ -115,6 +116,20 @@ def test_a_failed_comparison_replaces_a_file_by_force_only(exported, tmp_path, m
     assert not export_onnx(other, path, (40, 56), force=True).parity.passed
     assert "Written by force" in (tmp_path / "tiny.onnx.card.md").read_text()
     assert load(path)._file.metadata.forced
+
+
+def test_any_size_is_resized_to(tmp_path):
+    keras.utils.set_random_seed(6)
+    images = keras.Input((None, None, 3))
+    logits = keras.layers.Conv2D(4, 3, strides=5, padding="same")(images)
+    for like in (keras.layers.MaxPool2D(4, 4, padding="same")(images), images):
+        logits = ResizeLike()(logits, like)
+    model = keras.Model(images, {"logits": logits})
+    for size in ((65, 97), (52, 54)):  # 11 times 13/11 is below 13 in float32
+        export = export_onnx(model, tmp_path / "odd.onnx", size)
+        image = np.float32(random_image(*size, seed=1)[None])
+        (found,) = session(export.path).run(None, {"images": image})
+        np.testing.assert_allclose(found, model(image)["logits"], rtol=1e-4, atol=1e-3)
 
 
 def test_maps_of_one_pixel_are_added_too(tmp_path):
