@@ -233,7 +233,8 @@ def test_all_recipes_of_the_repository_load():
     recipes = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
     assert recipes
     for recipe in recipes:
-        if recipe.stem != "base" and recipe.parent.name != "search":
+        # A base is half a recipe; plans of searches and of the bake-off are read by their own tests.
+        if not recipe.stem.startswith("base") and recipe.parent.name not in ("search", "bakeoff"):
             assert isinstance(load_config(recipe), RunConfig)
 
 
