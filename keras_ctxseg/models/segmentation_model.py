@@ -48,7 +48,8 @@ class SegmentationModel(ReplicatedTraining, keras.Model):
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
-        if self.compiled and not self.is_replicated:
+        # In a strategy's scope Keras, too, makes them before.
+        if self.compiled and getattr(self, "_distribute_strategy", None) is None:
             self._build_before_training()
         return super().fit(*args, **kwargs)
 
