@@ -1,5 +1,6 @@
 """What every backbone offers to what stands on it."""
 
+import abc
 import dataclasses
 from collections.abc import Callable
 
@@ -65,7 +66,7 @@ def plan_stages(output_stride: int) -> dict[int, StagePlan]:
     return plans
 
 
-class Backbone:
+class Backbone(abc.ABC):
     """A feature extractor, taken whole or stage by stage.
 
     Whole: `features = backbone(images)` gives `{level: feature map}`. By stages, for a branch that
@@ -124,12 +125,12 @@ class Backbone:
     def _stage_function(self, level: int) -> Callable:
         return lambda x: self._stage(x, level, self.plans[level])
 
-    def _stage(self, x, level: int, plan: StagePlan):
-        raise NotImplementedError
+    # One stage, `_stage(x, level, plan)`, of the backbones that have them.
+    _stage: Callable
 
+    @abc.abstractmethod
     def stem(self, x):
         """Takes normalised images to the level-1 feature map, at half their size."""
-        raise NotImplementedError
 
     def normalize(self, images):
         """Takes RGB images in 0...255 to what the stem expects."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
+from keras_ctxseg._panoptic_labels import class_ids
 from keras_ctxseg.export.litert import export_litert
 from keras_ctxseg.export.litert_forms import litert_form
 from keras_ctxseg.export.onnx_export import export_onnx
@@ -56,7 +56,7 @@ def export_litert_forms(
         step = max(count // chosen.calibration_images, 1)
         examples = examples.shard(step, 0).take(chosen.calibration_images)
         calibration = [example["image"] for example in examples.as_numpy_iterator()]
-    images, labels = _checked_examples(config, dataset)
+    compared = _compared(config, dataset)
     for form in forms:
         suffix = "" if form.name == "fp32" else f"_{form.name}"
         yield export_litert(
@@ -66,12 +66,8 @@ def export_litert_forms(
             form=form.name,
             labels=chosen.litert_labels,
             calibration_images=calibration if form.quantized else None,
-            check_images=images,
-            check_labels=labels,
-            class_names=dataset.class_names,
-            palette=dataset.palette,
-            ignore_label=dataset.ignore_label,
             force=force,
+            **compared,
         )
 
 
@@ -84,18 +80,13 @@ def export_onnx_file(
 ) -> ExportResult:
     """Writes `<name>_<height>x<width>.onnx`; see `export_litert_forms` and `export_onnx`."""
     height, width = _file_size(config)
-    images, labels = _checked_examples(config, dataset)
     return export_onnx(
         model,
         directory / f"{config.name}_{height}x{width}.onnx",
         (height, width),
         labels=config.export.litert_labels,
-        check_images=images,
-        check_labels=labels,
-        class_names=dataset.class_names,
-        palette=dataset.palette,
-        ignore_label=dataset.ignore_label,
         force=force,
+        **_compared(config, dataset),
     )
 
 
@@ -103,13 +94,14 @@ def _file_size(config: RunConfig) -> tuple[int, int]:
     return config.export.input_size or config.augmentation.crop_size
 
 
-def _checked_examples(
-    config: RunConfig, dataset: SegmentationDataset
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The first validation images, on which files are compared with Keras, and their label maps."""
+def _compared(config: RunConfig, dataset: SegmentationDataset) -> dict[str, Any]:
+    """What files are compared with Keras on, the first validation images, and what labels mean."""
     validation = dataset.examples(config.data.validation_split).as_numpy_iterator()
     examples = list(islice(validation, config.export.litert_check_images))
-    labels = [example["label"] for example in examples]
-    if dataset.thing_classes:  # Panoptic label maps: class + 1024 * instance.
-        labels = [label % 1024 for label in labels]
-    return [example["image"] for example in examples], labels
+    return {
+        "check_images": [example["image"] for example in examples],
+        "check_labels": [class_ids(example["label"]) for example in examples],
+        "class_names": dataset.class_names,
+        "palette": dataset.palette,
+        "ignore_label": dataset.ignore_label,
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 import keras
 from keras import ops
 
@@ -15,7 +17,7 @@ from keras_ctxseg.losses.center_targets import (
 )
 
 
-class _CenterLoss(keras.losses.Loss):
+class _CenterLoss(keras.losses.Loss, abc.ABC):
     """Shared part: the mean over the pixels of the global batch that count.
 
     Labels are panoptic label maps, class + 1024 · instance, whose things have numbers of their own
@@ -51,9 +53,9 @@ class _CenterLoss(keras.losses.Loss):
 
     channels: int
 
+    @abc.abstractmethod
     def pixel_losses(self, instances, output):
         """Which pixels count, and each pixel's loss, both (batch, height, width)."""
-        raise NotImplementedError
 
     def get_config(self):
         return {"name": self.name, "dtype": self.dtype, "ignore_label": self.ignore_label}
