@@ -16,6 +16,10 @@ Random weights leave some classes nearly tied, which the order of float32 sums t
 pixels are counted apart, as ties. So that presets tell pixels apart at all, BatchNormalization
 first takes its statistics from images; the last two figures of a line are the number of classes
 that occur, and the share of the commonest.
+
+The deepest networks with random weights amplify the rounding of float32 beyond what an export may
+differ by. Where a preset is refused, both sides are held to the same network in float64 instead:
+the export passes if it is no further from that than Keras is, by a quarter at most.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from scipy.special import softmax
 
 import keras_ctxseg as ctx
 from keras_ctxseg.export.litert_file import resized_image
@@ -49,7 +54,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=32, help="compared on (default: 32)")
     parser.add_argument("--size", metavar="HxW", help="of presets' images; default: their own")
     arguments = parser.parse_args()
-    reports, refused = {}, {}
+    reports, refused, failed = {}, {}, False
     for name, model, images, class_names, scale in (
         _of_runs(arguments) if arguments.runs else _of_presets(arguments)
     ):
@@ -67,15 +72,22 @@ def main() -> int:
             reports[name] = result.parity
             print(f"{name}: {result.parity}; {seen}", flush=True)
         except ctx.export.ExportError as error:
-            refused[name] = str(error)
             print(f"{name}: {error}; {seen}", flush=True)
+            refused[name] = str(error)
+            if arguments.presets:
+                keras_error, export_error, line = _beside_float64(name, model, images)
+                print(f"{name}: {line}", flush=True)
+                refused[name] += f"; {line}"
+                failed |= export_error > 1.25 * keras_error
+            else:
+                failed = True
         del model
         keras.utils.clear_session()
         gc.collect()
     print(parity_table(reports))
     for name, error in refused.items():
         print(f"| {name} | | | | | | | {error} |")
-    return int(bool(refused))
+    return int(failed)
 
 
 def _of_presets(arguments: argparse.Namespace) -> Iterator[Case]:
@@ -96,6 +108,32 @@ def _of_presets(arguments: argparse.Namespace) -> Iterator[Case]:
                 layer.momentum = 0.0
         model(np.float32(images[:4]), training=True)
         yield name, model, images, dataset.class_names, 1.0
+
+
+def _beside_float64(name: str, model: keras.Model, images: list[np.ndarray]):
+    """Mean differences of softmax from the same network in float64, Keras' and the export's."""
+    from keras_ctxseg.export.freezing import frozen_forward
+
+    batch = np.float32(images)
+    logits = keras.Model(model.inputs, {"logits": model.output["logits"]})
+    answers = {
+        "Keras": logits(batch, training=False)["logits"],
+        "the export": frozen_forward(logits)(keras.ops.convert_to_tensor(batch))["logits"],
+    }
+    keras.config.set_dtype_policy("float64")
+    try:
+        exact_model = ctx.models.build(name, logits.output["logits"].shape[-1])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    exact_model.set_weights(model.get_weights())
+    exact = keras.ops.convert_to_numpy(exact_model(np.float64(batch), training=False)["logits"])
+    errors, lines = [], []
+    for whose, answer in answers.items():
+        answer = keras.ops.convert_to_numpy(answer)
+        errors.append(float(np.abs(softmax(answer, -1) - softmax(exact, -1)).mean()))
+        agreed = 100 * np.mean(answer.argmax(-1) == exact.argmax(-1))
+        lines.append(f"{whose} by {errors[-1]:.2e}, with {agreed:.4f} % of the labels")
+    return *errors, f"from float64 differ in the mean of softmax {' and '.join(lines)}"
 
 
 def _of_runs(arguments: argparse.Namespace) -> Iterator[Case]:
