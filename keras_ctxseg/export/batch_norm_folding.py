@@ -26,11 +26,11 @@ def fold_batch_norms(graph: tf.compat.v1.GraphDef, keep: Iterable[str]) -> tf.co
     the convolution's kernel (a depthwise one's too, and that of a dilated depthwise convolution,
     which TensorFlow surrounds with SpaceToBatch and BatchToSpace), the sum becomes a `BiasAdd`
     right behind it, which TensorFlow runs as one operation with the convolution and the activation.
-    A bias that the convolution had is folded in too. Where several layers share a kernel, each
-    convolution gets its own copy of it.
+    A bias that the convolution had is folded in too.
 
     What has no convolution of its own before it (the sum of a shared kernel's products, codewords)
-    keeps its product and sum.
+    keeps its product and sum. So does what follows a kernel that several convolutions share, which
+    would have to be stored once for each; TensorFlow folds it when it loads the graph.
 
     Args:
         graph: as `fold_constants` returns it.
@@ -133,6 +133,8 @@ def _match(node, nodes: dict, uses: Counter) -> _Match | None:
         ):
             bias = _value(nodes, current.input[1])
         elif current.op in _CONVOLUTIONS:
+            if uses[current.input[1]] > 1:
+                return None
             return _fitting(current, after, scale, scale.astype(np.float64) * bias + shift, nodes)
         else:
             return None
