@@ -91,17 +91,23 @@ def export_run(
 
 def _facts(config: RunConfig, checkpoint: Path) -> dict[str, str]:
     """What the run knows about its model, for the card."""
-    facts = {
-        "Data set": f"`{config.data.name}`, compared on `{config.data.validation_split}`",
-        "Checkpoint": f"`{checkpoint.name}` of the run `{config.name}`",
-        "Command": f"`ctxseg export {config.directory}`",
-    }
-    scores = config.directory / "scores.json"
-    if scores.is_file():
-        with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
-            mean_iou = json.loads(scores.read_text(encoding="utf-8"))["mean_iou"]
-            facts["Mean IoU"] = f"{100 * mean_iou:.2f} % (`scores.json` of the run)"
-    return facts
+    from keras_ctxseg.training.run_directory import RunDirectory
+
+    split = config.data.validation_split
+    facts = {"Data set": f"`{config.data.name}`, compared on `{split}`"}
+    run = RunDirectory(checkpoint.absolute().parent.parent)
+    if not run.config.is_file():
+        return facts | {"Checkpoint": f"`{checkpoint.name}`"}
+    facts["Checkpoint"] = f"`{checkpoint.name}` of the run `{run.path.name}`"
+    scores = run.path / "evaluation" / split / "scores.json"
+    with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
+        mean_iou = json.loads(scores.read_text(encoding="utf-8"))["mean_iou"]
+        facts["Mean IoU"] = f"{100 * mean_iou:.2f} % on `{split}`, by `ctxseg evaluate`"
+    exported = run.path if checkpoint.absolute() == run.best else checkpoint.absolute()
+    with contextlib.suppress(ValueError):
+        exported = exported.relative_to(Path.cwd())
+    renamed = "" if config.name == run.path.name else f" --name {config.name}"
+    return facts | {"Command": f"`ctxseg export {exported}{renamed}`"}
 
 
 def _in_float32(model: keras.Model, config: RunConfig, num_classes: int) -> keras.Model:

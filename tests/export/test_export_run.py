@@ -51,12 +51,20 @@ def test_a_real_model_of_mixed_precision_becomes_both_files(config, tmp_path):
     checkpoint = config.directory / "checkpoints" / "best.keras"
     checkpoint.parent.mkdir(parents=True)
     model.save(checkpoint)
+    save_config(config, config.directory / "config.yaml")
+    scores = config.directory / "evaluation" / "val" / "scores.json"
+    scores.parent.mkdir(parents=True)
+    scores.write_text('{"mean_iou": 0.4321}')
 
-    saved_model, litert = export_run(config)
+    saved_model, litert = export_run(dataclasses.replace(config, name="small"), checkpoint)
 
-    served = tmp_path / "served" / "tiny"
+    served = tmp_path / "served" / "small"
     assert saved_model.path == served / "1"
-    assert litert.path == served / "tiny_40x48.tflite"
+    card = (served / "1" / "assets.extra" / "model_card.md").read_text()
+    assert "`best.keras` of the run `tiny`" in card
+    assert "Mean IoU: 43.21 % on `val`" in card
+    assert f"`ctxseg export {config.directory} --name small`" in card
+    assert litert.path == served / "small_40x48.tflite"
     # Only one validation image is there, of those asked for.
     assert saved_model.parity.images == litert.parity.images == 1
     assert saved_model.parity.pixels == 70 * 90
