@@ -20,5 +20,6 @@ def test_scenes_are_labelled(path):
     examples = list(dataset.examples("val").take(16).as_numpy_iterator())
     labels = np.stack(list(model.predict([example["image"] for example in examples])))
     truth = np.stack([example["label"] for example in examples])
+    valid = truth != dataset.ignore_label
     # 78.4 % on all of the split.
-    assert jaccard_score(truth.ravel(), labels.ravel(), average="macro") > 0.75
+    assert jaccard_score(truth[valid], labels[valid], average="macro") > 0.75
