@@ -110,8 +110,13 @@ def _of_presets(arguments: argparse.Namespace) -> Iterator[Case]:
         yield name, model, images, dataset.class_names, 1.0
 
 
-def _beside_float64(name: str, model: keras.Model, images: list[np.ndarray]):
-    """Mean differences of softmax from the same network in float64, Keras' and the export's."""
+def _beside_float64(
+    name: str, model: keras.Model, images: list[np.ndarray]
+) -> tuple[float, float, str]:
+    """Mean differences of softmax from the same network in float64, Keras' and the export's.
+
+    The third of what is returned says it in words.
+    """
     from keras_ctxseg.export.freezing import frozen_forward
 
     batch = np.float32(images)
@@ -127,13 +132,15 @@ def _beside_float64(name: str, model: keras.Model, images: list[np.ndarray]):
         keras.config.set_dtype_policy("float32")
     exact_model.set_weights(model.get_weights())
     exact = keras.ops.convert_to_numpy(exact_model(np.float64(batch), training=False)["logits"])
-    errors, lines = [], []
+    errors: list[float] = []
+    lines = []
     for whose, answer in answers.items():
         answer = keras.ops.convert_to_numpy(answer)
         errors.append(float(np.abs(softmax(answer, -1) - softmax(exact, -1)).mean()))
         agreed = 100 * np.mean(answer.argmax(-1) == exact.argmax(-1))
         lines.append(f"{whose} by {errors[-1]:.2e}, with {agreed:.4f} % of the labels")
-    return *errors, f"from float64 differ in the mean of softmax {' and '.join(lines)}"
+    words = f"from float64 differ in the mean of softmax {' and '.join(lines)}"
+    return errors[0], errors[1], words
 
 
 def _of_runs(arguments: argparse.Namespace) -> Iterator[Case]:
