@@ -35,9 +35,12 @@ class SamplerConfig:
     Args:
         name: `nsga2`, evolution towards the Pareto front, or `tpe`, a model of good samples.
         population: of `nsga2`: finished trials in a generation.
-        mutations: of `nsga2`: genes that change in a child, on average.
+        mutations: genes that change in a mutant of a warm start, and in a child of `nsga2`, on
+            average.
         crossover: of `nsga2`: share of children with two parents.
-        startup: of `tpe`: random trials before the model is used.
+        startup: of `tpe`: trials before the model is used.
+        mutants: share of mutants of warm starts among the trials from which there is nothing to
+            learn yet: `nsga2`'s first generation, `tpe`'s startup. The others are random.
         seed: null draws one, so that many workers do not draw alike.
     """
 
@@ -46,6 +49,7 @@ class SamplerConfig:
     mutations: float = 3.0
     crossover: float = 0.5
     startup: int = 30
+    mutants: float = 0.75
     seed: int | None = None
 
     def __post_init__(self):
@@ -53,6 +57,7 @@ class SamplerConfig:
         _require(self.mutations > 0, "sampler.mutations", "a number above 0", self.mutations)
         _require(0 <= self.crossover <= 1, "sampler.crossover", "0 to 1", self.crossover)
         _require(self.startup >= 1, "sampler.startup", "at least 1", self.startup)
+        _require(0 <= self.mutants <= 1, "sampler.mutants", "0 to 1", self.mutants)
 
 
 @dataclass(frozen=True)

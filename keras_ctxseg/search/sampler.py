@@ -1,11 +1,12 @@
-"""Optuna's samplers on the search space, with the filter in front."""
+"""Optuna's samplers on the search space: begun near the warm starts, with the filter in front."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
@@ -22,15 +23,27 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
 
 
 def make_sampler(
-    space: SearchSpace, config: SamplerConfig, accepts: Callable[[Mapping[str, Any]], bool],
+    space: SearchSpace,
+    config: SamplerConfig,
+    starts: Sequence[Mapping[str, Any]],
+    accepts: Callable[[Mapping[str, Any]], bool],
     draws: int,
-) -> optuna.samplers.BaseSampler:  # fmt: skip
-    """The configured sampler, which draws until `accepts(genes)`, at most `draws` times."""
+) -> optuna.samplers.BaseSampler:
+    """The configured sampler, which draws until `accepts(genes)`, at most `draws` times.
+
+    Args:
+        space: what is sampled.
+        config: how.
+        starts: genes of the warm starts, of which the first samples are mutants.
+        accepts: whether a sample is worth a trial.
+        draws: at most so many for one trial; the last is taken as it is.
+    """
     base: optuna.samplers.BaseSampler
+    mutation = min(1.0, config.mutations / len(space.genes))
     if config.name == "nsga2":
         base = optuna.samplers.NSGAIISampler(
             population_size=config.population,
-            mutation_prob=min(1.0, config.mutations / len(space.genes)),
+            mutation_prob=mutation,
             crossover_prob=config.crossover,
             seed=config.seed,
         )
@@ -43,7 +56,14 @@ def make_sampler(
                 constant_liar=True,
                 seed=config.seed,
             )
-    return FilteredSampler(base, distributions(space), accepts, draws)
+    rng = np.random.default_rng(config.seed)
+
+    def first() -> dict[str, Any]:
+        if not starts or rng.random() >= config.mutants:
+            return space.random(rng)
+        return space.mutant(starts[int(rng.integers(len(starts)))], mutation, rng)
+
+    return FilteredSampler(base, distributions(space), first, accepts, draws)
 
 
 class FilteredSampler(optuna.samplers.BaseSampler):
@@ -55,6 +75,7 @@ class FilteredSampler(optuna.samplers.BaseSampler):
     Args:
         base: draws.
         space: all parameters; every trial has every one.
+        first: draws while there is nothing that the base could learn from.
         accepts: whether a complete sample is worth a trial.
         draws: at most so many; the last is taken as it is.
     """
@@ -63,11 +84,13 @@ class FilteredSampler(optuna.samplers.BaseSampler):
         self,
         base: optuna.samplers.BaseSampler,
         space: Mapping[str, BaseDistribution],
+        first: Callable[[], dict[str, Any]],
         accepts: Callable[[Mapping[str, Any]], bool],
         draws: int,
     ):
         self.base = base
         self.space = dict(space)
+        self.first = first
         self.accepts = accepts
         self.draws = draws
 
@@ -102,7 +125,7 @@ class FilteredSampler(optuna.samplers.BaseSampler):
 
     def _draw(self, study, trial) -> dict[str, Any]:
         known = self.base.infer_relative_search_space(study, trial)
-        sample = dict(self.base.sample_relative(study, trial, known))
+        sample = dict(self.base.sample_relative(study, trial, known)) or self.first()
         for name, distribution in self.space.items():
             if name not in sample:
                 sample[name] = self.base.sample_independent(study, trial, name, distribution)

@@ -101,6 +101,17 @@ class SearchSpace:
             for (name, choices), number in zip(self.genes.items(), numbers, strict=True)
         }
 
+    def mutant(
+        self, genes: Mapping[str, Any], probability: float, rng: np.random.Generator
+    ) -> dict[str, Any]:
+        """A sample's genes, each drawn anew with this probability."""
+        drawn = self.random(rng)
+        changes = rng.random(len(self.genes)) < probability
+        return {
+            name: drawn[name] if change else genes[name]
+            for name, change in zip(self.genes, changes, strict=True)
+        }
+
     def decode(self, genes: Mapping[str, Any]) -> Topology:
         """The network of these genes."""
 

@@ -140,11 +140,19 @@ def make_ledger(
 
 
 def filtered_sampler(
-    config: SearchConfig, space: SearchSpace, accepts: Filter, known: set[str]
+    config: SearchConfig,
+    space: SearchSpace,
+    starts: Mapping[str, Topology],
+    accepts: Filter,
+    known: set[str],
 ) -> optuna.samplers.BaseSampler:
     """The configured sampler, which passes over what the filter refuses and what is known.
 
     Args:
+        config: of the search.
+        space: of the search.
+        starts: the warm starts.
+        accepts: the filter.
         known: signatures of topologies that have been tried; may grow.
     """
 
@@ -152,7 +160,8 @@ def filtered_sampler(
         topology = space.decode(genes)
         return accepts(topology) and topology.signature not in known
 
-    return make_sampler(space, config.sampler, is_new_and_worth_it, config.filter.draws)
+    genes = [space.encode(topology) for topology in starts.values()]
+    return make_sampler(space, config.sampler, genes, is_new_and_worth_it, config.filter.draws)
 
 
 def _facts(config: SearchConfig, proxy: RunConfig) -> dict[str, Any]:

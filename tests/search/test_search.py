@@ -53,7 +53,14 @@ def study_of(config):
 def test_it_finds_what_is_better(search_file, sampler):
     path = search_file(
         trials=24,
-        sampler={"name": sampler, "population": 5, "startup": 8, "seed": 3, "mutations": 6.0},
+        sampler={
+            "name": sampler,
+            "population": 5,
+            "startup": 8,
+            "seed": 3,
+            "mutations": 6.0,
+            "mutants": 0.0,
+        },
         stopping={"peers": 4, "quantile": 0.3},
         space={"extra_levels": [0]},
     )
@@ -89,6 +96,21 @@ def test_it_finds_what_is_better(search_file, sampler):
         )
     ]
     assert {each.number for each in result.front} == {each.number for each in best}
+
+
+@pytest.mark.parametrize("sampler", ["nsga2", "tpe"])
+@pytest.mark.parametrize("mutants", [1.0, 0.0])
+def test_the_first_samples_are_near_the_warm_starts(search_file, sampler, mutants):
+    path = search_file(
+        trials=8, sampler={"name": sampler, "population": 8, "startup": 8, "mutants": mutants}
+    )
+    config, _, _ = run(path)
+    space = make_space(config)
+    starts = [space.encode(Topology(blocks)) for blocks in (HAND_DILATED_BLOCKS, PARENT_BLOCKS)]
+    trials = sorted(study_of(config).trials, key=lambda trial: trial.number)
+    for trial in trials[2:]:
+        changes = [sum(trial.params[name] != genes[name] for name in genes) for genes in starts]
+        assert (min(changes) < 15) == (mutants == 1.0)  # of more than 80 genes
 
 
 def _filter(config):

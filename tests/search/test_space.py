@@ -88,6 +88,23 @@ def _edges(genes):
     }
 
 
+def test_a_mutant_keeps_most_genes():
+    rng = np.random.default_rng(5)
+    parent = SPACE.encode(Topology(HAND_DILATED_BLOCKS, 3, 3))
+    assert SPACE.mutant(parent, 0.0, rng) == parent
+    probability, changed = 3 / len(SPACE.genes), []
+    for _ in range(300):
+        mutant = SPACE.mutant(parent, probability, rng)
+        assert list(mutant) == list(SPACE.genes)
+        SPACE.decode(mutant)
+        changed.append(sum(mutant[name] != parent[name] for name in SPACE.genes))
+    # Three genes are drawn anew on average, and some of these come out as they were.
+    assert 1.5 < np.mean(changed) < 3
+    fractions = [name for name, choices in SPACE.genes.items() if not choices]
+    mutant = SPACE.mutant(parent, 1.0, rng)
+    assert all(mutant[name] != parent[name] for name in fractions)
+
+
 def test_what_is_no_member():
     with pytest.raises(
         ValueError, match="`dilation_0`: expected one of \\(1, 2, 4\\). Received: 3"
