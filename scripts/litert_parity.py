@@ -174,18 +174,16 @@ def _beside_rounded_weights(
     """Compares an fp16 file with an fp32 one whose weights are rounded to float16."""
     from ai_edge_litert.schema_py_generated import TensorType
 
-    import keras_ctxseg as ctx
+    from keras_ctxseg.export.litert_convert import converted
     from keras_ctxseg.export.litert_graph import LitertGraph
 
-    rounded = path.with_suffix(".rounded.tflite")
-    size = images[0].shape[:2]
-    ctx.export.export_litert(model, rounded, size, form="fp32", check_images=images[:1], force=True)
-    graph = LitertGraph(rounded.read_bytes())
+    graph = LitertGraph(converted(model, *images[0].shape[:2], "fp32"))
     for tensor in graph.graph.tensors:
         buffer = graph.model.buffers[tensor.buffer]
         if tensor.type == TensorType.FLOAT32 and buffer.data is not None and len(buffer.data):
             values = np.frombuffer(bytes(buffer.data), np.float32)
             buffer.data = np.frombuffer(values.astype(np.float16).astype(np.float32), np.uint8)
+    rounded = path.with_suffix(".rounded.tflite")
     rounded.write_bytes(graph.packed())
     ours, theirs = (_batched(each)(np.float32(images))["logits"] for each in (path, rounded))
     largest = float(np.abs(ours - theirs).max())

@@ -63,6 +63,20 @@ def test_logits_are_kerass_to_the_forms_rounding(model, files, photos, form, err
     assert files[form].parity.images == 8
 
 
+def test_fp16_differs_from_fp32_by_the_rounding_of_its_weights_alone(model, files, photos):
+    graph = LitertGraph(converted(model, *SIZE))
+    for tensor in graph.graph.tensors:
+        buffer = graph.model.buffers[tensor.buffer]
+        if tensor.type == schema.TensorType.FLOAT32 and buffer.data is not None:
+            weights = np.frombuffer(bytes(buffer.data), np.float32)
+            buffer.data = np.frombuffer(weights.astype(np.float16).astype(np.float32), np.uint8)
+    logits = [
+        Interpreter(model_content=content).get_signature_runner()(images=np.float32(photos[:1]))
+        for content in (graph.packed(), files["fp16"].path.read_bytes())
+    ]
+    np.testing.assert_array_equal(logits[0]["logits"], logits[1]["logits"])
+
+
 def test_full_int8_takes_bytes_and_gives_class_ids(files, photos, truths):
     runner = Interpreter(str(files["full_int8"].path)).get_signature_runner()
     details = runner.get_input_details()["images"]
