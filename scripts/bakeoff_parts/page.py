@@ -42,7 +42,11 @@ def _block(plan: Plan, data: str, kept: Path, beside: Path) -> str:
     if plan.data[data].pairs:
         parts.append(tables.pair_table(results, plan.data[data]))
     if results.systems:
-        parts += [tables.advice(results), tables.class_table(results)]
+        parts += [
+            tables.advice(results),
+            tables.question_table(results, plan.data[data]),
+            tables.class_table(results),
+        ]
     picture = kept / f"{data}.png"
     if picture.is_file():
         parts.append(f"![Where the systems differ]({picture.relative_to(beside)})")

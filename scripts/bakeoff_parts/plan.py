@@ -54,11 +54,13 @@ class DataSet:
         size: height and width that costs are measured at: what the network sees of a whole image.
         pairs: in the order of the page.
         pictured: recipes in the picture of disputed images; none where images must not be copied.
+        questions: groups of classes that look alike, so that a run tells all of a group or none.
     """
 
     size: tuple[int, int]
     pairs: tuple[Pair, ...]
     pictured: tuple[str, ...]
+    questions: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def read_plan(path: str | Path) -> Plan:
                 size=(int(values["size"][0]), int(values["size"][1])),
                 pairs=tuple(Pair(**pair) for pair in values.get("pairs", [])),
                 pictured=tuple(values.get("pictured", [])),
+                questions=tuple(map(tuple, values.get("questions", []))),
             )
             for key, values in content["data"].items()
         }

@@ -6,6 +6,7 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from bakeoff_parts.plan import Job, Plan
@@ -41,6 +42,12 @@ class System:
     def minutes(self) -> float:
         """Of processor time in training, mean over the runs."""
         return statistics.mean(one["processor_seconds"] for one in self.outcomes) / 60
+
+    @cached_property
+    def class_iou(self) -> Sequence[Mapping[str, float]]:
+        """IoU by class, for each run."""
+        files = [json.loads(path.read_text(encoding="utf-8")) for path in self.scores]
+        return [{entry["name"]: entry["iou"] for entry in file["classes"]} for file in files]
 
     def milliseconds(self, form: str) -> float | None:
         """Of the fastest call in a form, where it was measured."""
@@ -135,7 +142,6 @@ def _alone(systems: Sequence[System]):
             statistics.stdev(values) if len(values) > 1 else float("nan"),
         )
         class_iou[one.recipe] = {
-            entry["name"]: statistics.mean(file["classes"][entry["id"]]["iou"] for file in files)
-            for entry in files[0]["classes"]
+            name: statistics.mean(run[name] for run in one.class_iou) for name in one.class_iou[0]
         }
     return scores, class_iou, {}

@@ -9,6 +9,9 @@ from bakeoff_parts.plan import DataSet
 from bakeoff_parts.systems import Results, System
 from keras_ctxseg.evaluation.comparison import Estimate
 
+TOLD = 0.75
+"""From this IoU on, a class that looks like another one has been told from it."""
+
 
 def score_table(results: Results) -> str:
     """One line for each system, the best first."""
@@ -56,6 +59,22 @@ def pair_table(results: Results, data: DataSet) -> str:
             ]
         )
     return _table(["question", "pair", "runs", "mIoU", "95 % interval", ""], rows)
+
+
+def question_table(results: Results, data: DataSet) -> str:
+    """How many runs of each system tell the classes of each group apart."""
+    if not data.questions:
+        return ""
+    head = [f"runs that tell, of all (IoU of each at least {100 * TOLD:.0f} %)"]
+    head += [" from ".join(group).replace("_", " ") for group in data.questions]
+    rows = []
+    for one in by_score(results):
+        counts = [
+            sum(all((run[name] or 0.0) >= TOLD for name in group) for run in one.class_iou)
+            for group in data.questions
+        ]
+        rows.append([f"`{one.recipe}`", *(f"{count} of {len(one.scores)}" for count in counts)])
+    return _table(head, rows)
 
 
 def class_table(results: Results) -> str:

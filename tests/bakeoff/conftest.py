@@ -24,6 +24,7 @@ data:
   shapes:
     size: [48, 64]
     pairs: [{baseline: plain, other: wide, question: does width help}]
+    questions: [[class_0, class_1], [class_1, class_2]]
   words: {size: [33, 33]}
 order:
   - {data: shapes, seeds: [0, 1], recipes: [plain]}
@@ -62,11 +63,11 @@ def keep_made_up(plan, tmp_path):
 
     from keras_ctxseg.training.config_file import save_config
 
-    def make(job, matrices, giga=1.0, parameters=1000, minutes=2.0):
+    def make(job, matrices, giga=1.0, parameters=1000, minutes=2.0, class_iou=None):
         kept = Kept(tmp_path / "kept", job)
         kept.folder.mkdir(parents=True)
         save_config(plan.config(job), kept.config)
-        kept.scores.write_text(json.dumps(_scores(np.asarray(matrices))))
+        kept.scores.write_text(json.dumps(_scores(np.asarray(matrices), class_iou)))
         outcome = {
             "processor_seconds": 60 * minutes,
             "multiply_adds": giga * 1e9,
@@ -84,8 +85,9 @@ def mean_iou(matrices) -> float:
     return float(np.mean(np.diag(total) / (total.sum(0) + total.sum(1) - np.diag(total))))
 
 
-def _scores(matrices):
+def _scores(matrices, class_iou):
     images, classes = matrices.shape[:2]
+    class_iou = class_iou or [0.1 * (k + 1) for k in range(classes)]
     cells = list(range(classes * classes))
     return {
         "format": 2,
@@ -93,7 +95,7 @@ def _scores(matrices):
         "mean_iou": mean_iou(matrices),
         "intervals": {"scores": {"mean_iou": [mean_iou(matrices) - 0.1, mean_iou(matrices) + 0.2]}},
         "protocol": {"name": "whole_image", "scales": [1.0]},
-        "classes": [{"id": k, "name": f"class_{k}", "iou": 0.1 * (k + 1)} for k in range(classes)],
+        "classes": [{"id": k, "name": f"class_{k}", "iou": class_iou[k]} for k in range(classes)],
         "images": [
             {
                 "name": str(k),

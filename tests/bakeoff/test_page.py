@@ -74,6 +74,24 @@ def test_scores_pairs_and_what_is_missing(rng, plan, keep_made_up, page, tmp_pat
     assert (page.read_text(), (tmp_path / "kept" / "shapes.svg").read_bytes()) == again
 
 
+def test_a_question_is_answered_run_by_run(rng, plan, keep_made_up):
+    from bakeoff_parts.systems import gather
+    from bakeoff_parts.tables import question_table
+
+    plain0, plain1, wide0, _ = plan.jobs
+    keep_made_up(plain0, _matrices(rng, 0.5), class_iou=[0.75, 0.8, 0.74])
+    keep_made_up(plain1, _matrices(rng, 0.5), class_iou=[0.9, 0.9, 0.2])
+    kept = keep_made_up(wide0, _matrices(rng, 0.8), class_iou=[None, 0.9, 0.9])
+    results = gather(plan, "shapes", kept.folder.parents[2])
+    lines = question_table(results, plan.data["shapes"]).splitlines()
+    assert _cells(lines[0])[1:] == ["class 0 from class 1", "class 1 from class 2"]
+    assert [_cells(line) for line in lines[2:]] == [
+        ["`wide`", "0 of 1", "1 of 1"],
+        ["`plain`", "2 of 2", "0 of 2"],
+    ]
+    assert question_table(results, plan.data["words"]) == ""
+
+
 def test_a_system_that_loses_is_said_to(rng, plan, keep_made_up):
     from bakeoff_parts.systems import gather
     from bakeoff_parts.tables import advice, pair_table, verdict
