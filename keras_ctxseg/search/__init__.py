@@ -8,6 +8,7 @@ import importlib
 
 _HOMES = {
     "Candidate": "objective",
+    "Confirmation": "records",
     "Cost": "arithmetic",
     "SearchConfig": "config",
     "SearchResult": "records",
@@ -16,6 +17,7 @@ _HOMES = {
     "Topology": "topology",
     "TrainingObjective": "objective",
     "TrialRecord": "records",
+    "confirm": "confirmation",
     "count_cost": "arithmetic",
     "hopeless": "stopping",
     "load_result": "run",

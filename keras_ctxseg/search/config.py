@@ -185,3 +185,8 @@ class SearchConfig:
     @property
     def directory(self) -> Path:
         return Path(self.output_dir) / self.name
+
+    @property
+    def storage_location(self) -> str:
+        """`storage`, or the journal file that stands for null."""
+        return self.storage or str(self.directory / "journal.log")

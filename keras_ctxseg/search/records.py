@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,34 @@ def pareto_front(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """A trial's network, trained again with other seeds than the search's own.
+
+    Attributes:
+        record: the search's trial.
+        scores: mIoU of the last validation, in 0...1, by seed. The search's own seed is not among
+            them: the network was chosen by that score, so it flatters.
+    """
+
+    record: TrialRecord
+    scores: dict[int, float]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.scores.values())
+
+    @property
+    def deviation(self) -> float | None:
+        """The sample's standard deviation; None with one seed."""
+        return statistics.stdev(self.scores.values()) if len(self.scores) > 1 else None
+
+
+def seeds_of(confirmations: Sequence[Confirmation]) -> list[int]:
+    """All seeds that any of them was trained with."""
+    return sorted({seed for each in confirmations for seed in each.scores})
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """What a search knows so far.
 
@@ -114,11 +143,13 @@ class SearchResult:
         directory: the search's folder.
         wanted: trials that it should finish.
         records: those that are done, in the order of their slots.
+        confirmations: what `confirm` has trained again, the best mean first.
     """
 
     directory: Path
     wanted: int
     records: tuple[TrialRecord, ...]
+    confirmations: tuple[Confirmation, ...] = ()
 
     @property
     def front(self) -> list[TrialRecord]:

@@ -11,7 +11,7 @@ from keras_ctxseg._page import render_page
 from keras_ctxseg.evaluation.svg_chart import Line, line_chart
 from keras_ctxseg.search.config import SearchConfig
 from keras_ctxseg.search.importance import LEAST_TRIALS, gene_importance, trait_correlations
-from keras_ctxseg.search.records import SearchResult, TrialRecord
+from keras_ctxseg.search.records import SearchResult, TrialRecord, seeds_of
 from keras_ctxseg.search.topology import block_lines
 
 
@@ -48,6 +48,8 @@ def write_report(config: SearchConfig, result: SearchResult, path: Path) -> Path
         progress=_progress_chart(result.records),
         front=[_row(each) for each in reversed(front)],
         starts=[_row(each) for each in result.records if each.origin],
+        seeds=seeds_of(result.confirmations),
+        confirmed=[(each, _row(each.record)) for each in result.confirmations],
         shares=[(name, f"{100 * share:.0f} %", 100 * share) for name, share in shares.items()],
         correlations=[(name, f"{value:+.2f}", value) for name, value in correlations.items()],
         least=LEAST_TRIALS,

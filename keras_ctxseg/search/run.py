@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -17,6 +18,7 @@ from keras_ctxseg._block_tables import PARENT_BLOCKS
 from keras_ctxseg.search import records
 from keras_ctxseg.search.config import SearchConfig
 from keras_ctxseg.search.config_file import load_proxy
+from keras_ctxseg.search.confirmed import confirmations_of
 from keras_ctxseg.search.ledger import BROKEN, INTERRUPTED, OUTCOME, SLOT, Lease, Ledger
 from keras_ctxseg.search.live_table import LiveTable
 from keras_ctxseg.search.objective import Candidate, Objective, TrainingObjective
@@ -86,7 +88,7 @@ def load_result(config: SearchConfig) -> SearchResult:
     """
     space = make_space(config)
     proxy = load_proxy(config)
-    if config.storage is None and not (config.directory / "journal.log").is_file():
+    if config.storage is None and not Path(config.storage_location).is_file():
         raise ConfigError(f"there is no search in {config.directory}")
     ledger = make_ledger(config, open_study(config, proxy), space, warm_starts(config, space))
     return _result(config, ledger)
@@ -218,7 +220,7 @@ class _Worker:
 
 def _result(config: SearchConfig, ledger: Ledger) -> SearchResult:
     found = tuple(record_of(trial) for trial in ledger.finished())
-    return SearchResult(config.directory, config.trials, found)
+    return SearchResult(config.directory, config.trials, found, confirmations_of(config, found))
 
 
 def _classes(proxy: RunConfig) -> int:

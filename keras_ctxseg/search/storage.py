@@ -86,8 +86,39 @@ def _take_turns(engine: Any) -> None:
     engine.dispose()  # Connections from before.
 
 
-class JournalLock:
-    """An exclusive lock on a journal file that its owner's death releases.
+class FileLock:
+    """An exclusive lock that its owner's death releases, for a `with` block.
+
+    Args:
+        path: a file for the lock; it stays.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._file: Any = None
+
+    def acquire(self) -> bool:
+        """Waits for the lock."""
+        file = self._path.open("a+b")
+        _lock(file)
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Gives it back."""
+        file, self._file = self._file, None
+        file.close()
+
+    def __enter__(self) -> FileLock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class JournalLock(FileLock):
+    """The lock of a journal file.
 
     Optuna's own locks are files that a killed process leaves behind, for 30 seconds in which nobody
     else may write. Whoever gets this lock also removes half a line at the journal's end, which a
@@ -99,29 +130,14 @@ class JournalLock:
     """
 
     def __init__(self, journal: Path):
+        super().__init__(journal.with_name(journal.name + ".lock"))
         self._journal = journal
-        self._path = journal.with_name(journal.name + ".lock")
-        self._file: Any = None
 
     def acquire(self) -> bool:
-        """Waits for the lock."""
-        file = self._path.open("a+b")
-        _lock(file)
-        self._file = file
+        """Waits for the lock, and tidies up after whoever died while writing."""
+        super().acquire()
         _drop_half_line(self._journal)
         return True
-
-    def release(self) -> None:
-        """Gives it back."""
-        file, self._file = self._file, None
-        file.close()
-
-    def __enter__(self) -> JournalLock:
-        self.acquire()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
 
 def _lock(file: Any) -> None:

@@ -97,7 +97,7 @@ def open_study(
         ConfigError: the study there is of another search: its trials could not be compared.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = open_storage(config.storage or str(config.directory / "journal.log"))
+    storage = open_storage(config.storage_location)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(
