@@ -35,7 +35,7 @@ class TrialRecord:
         multiply_adds, parameters: by arithmetic; None before they are known.
         curve: validation mIoU by epochs.
         topology: None before it is known.
-        origin: the warm start that it is, or "".
+        origin: the warm start that it is, its file's name without the ending; or "".
         seconds: that it took.
         reason: why it was stopped or failed, or "".
         genes: by name.

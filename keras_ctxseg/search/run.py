@@ -167,7 +167,7 @@ class _Worker:
         trial.set_user_attr(records.COST, cost.multiply_adds)
         trial.set_user_attr(records.PARAMETERS, cost.parameters)
         if slot < len(self.starts):
-            trial.set_user_attr(records.ORIGIN, list(self.starts)[slot])
+            trial.set_user_attr(records.ORIGIN, Path(list(self.starts)[slot]).stem)
         curve: dict[int, float] = {}
 
         def watch() -> None:

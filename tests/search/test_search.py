@@ -274,6 +274,7 @@ def test_what_is_left_for_people(search_file, tmp_path):
     found = str(config.directory / "best" / "front_1.yaml")
     _, again, _ = run(search_file("second", trials=1, warm_start=[found]))
     assert again.records[0].topology == result.front[0].topology
+    assert again.records[0].origin == "front_1"
 
 
 def test_errors_of_the_file(search_file, tmp_path):
