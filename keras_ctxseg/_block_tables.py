@@ -9,6 +9,8 @@ A node is a feature map. Nodes 0 and 1 are the stem's, at level 2; row i of a ta
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from keras_ctxseg._naming import nearest
+
 # Channels inside the blocks of a level, before scaling (SpineNet, arXiv 1912.05027).
 FILTERS = {1: 32, 2: 64, 3: 128, 4: 256, 5: 256, 6: 256, 7: 256}
 # What a block puts out, as a multiple of that.
@@ -116,21 +118,53 @@ def dilate(blocks: Iterable[BlockSpec], rates: Mapping[int, int]) -> tuple[Block
 # already.
 HAND_DILATED_BLOCKS = dilate(PARENT_BLOCKS, {3: 2, 4: 2})
 
-# The table of the `spinenet_seg_*` presets. What a search finds goes here, as rows.
-PRESET_BLOCKS = HAND_DILATED_BLOCKS
+# Ours, trial 157 of `ctxseg search configs/search/context_scenes.yaml` (docs/search.md). What feeds
+# only outputs that a head does not read is not built.
+SEARCHED_BLOCKS = (
+    BlockSpec(2, "residual", (0, 1)),
+    BlockSpec(6, "residual", (0, 1), dilation=4),
+    BlockSpec(5, "residual", (0, 3), dilation=2),
+    BlockSpec(6, "bottleneck", (0, 3)),
+    BlockSpec(5, "bottleneck", (0, 1)),
+    BlockSpec(5, "bottleneck", (0, 3), is_output=True),
+    BlockSpec(7, "bottleneck", (3, 5), dilation=2),
+    BlockSpec(4, "residual", (0, 7)),
+    BlockSpec(3, "bottleneck", (1, 2), is_output=True, dilation=4),
+    BlockSpec(7, "bottleneck", (3, 8), is_output=True, dilation=2),
+    BlockSpec(7, "residual", (0, 5), dilation=4),
+    BlockSpec(6, "residual", (5, 10), is_output=True, dilation=4),
+    BlockSpec(4, "bottleneck", (7, 10)),
+    BlockSpec(4, "bottleneck", (3, 5), is_output=True, dilation=2),
+    BlockSpec(2, "bottleneck", (2, 13), is_output=True, dilation=4),
+    BlockSpec(5, "bottleneck", (10, 14), dilation=4),
+)
+
+# Tables that have a name: options, recipes and searches may give it in a table's place.
+TABLES = {
+    "parent": PARENT_BLOCKS,
+    "hand_dilated": HAND_DILATED_BLOCKS,
+    "searched": SEARCHED_BLOCKS,
+}
 
 
-def read_blocks(blocks: Iterable[BlockSpec | Sequence]) -> tuple[BlockSpec, ...]:
-    """Checks a block table, given as `BlockSpec`s or as rows.
+def read_blocks(blocks: str | Iterable[BlockSpec | Sequence]) -> tuple[BlockSpec, ...]:
+    """Checks a block table, given by its name, as `BlockSpec`s or as rows.
 
     Args:
-        blocks: `BlockSpec`s, or rows `[level, type, [parent, parent], is_output, dilation]`, the
-            last two optional.
+        blocks: `"parent"`, `"hand_dilated"` or `"searched"`; or `BlockSpec`s; or rows `[level,
+            type, [parent, parent], is_output, dilation]`, the last two optional.
 
     Raises:
-        ValueError: Naming the node, if a row is malformed, a parent is not an earlier node, or a
-            level is put out twice.
+        ValueError: No table has that name; or a row is malformed, a parent is not an earlier node,
+            or a level is put out twice, naming the node.
     """
+    if isinstance(blocks, str):
+        if blocks not in TABLES:
+            raise ValueError(
+                f"`blocks` must be a table or one of {list(TABLES)}. Received: blocks={blocks!r}."
+                + nearest(blocks, TABLES)
+            )
+        return TABLES[blocks]
     specs: list[BlockSpec] = []
     outputs: set[int] = set()
     for node, row in enumerate(blocks, start=NUM_STEM_NODES):

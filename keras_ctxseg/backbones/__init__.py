@@ -11,6 +11,7 @@ from keras_ctxseg.backbones.spinenet import SpineNet
 from keras_ctxseg.backbones.spinenet_spec import (
     HAND_DILATED_BLOCKS,
     PARENT_BLOCKS,
+    SEARCHED_BLOCKS,
     BlockSpec,
     dilate,
     read_blocks,
@@ -47,6 +48,7 @@ __all__ = [
     "BACKBONES",
     "HAND_DILATED_BLOCKS",
     "PARENT_BLOCKS",
+    "SEARCHED_BLOCKS",
     "Backbone",
     "BlockSpec",
     "FeatureInfo",

@@ -10,7 +10,6 @@ from keras_ctxseg.backbones.spinenet_spec import (
     EXPANSION,
     FILTERS,
     NUM_STEM_NODES,
-    PARENT_BLOCKS,
     SCALES,
     BlockSpec,
     adopted_nodes,
@@ -40,7 +39,7 @@ class SpineNet(Backbone):
         scale: `"s49s"`, `"s49"`, `"s96"`, `"s143"` or `"s190"`.
         min_level: Finest level put out.
         max_level: Coarsest level put out.
-        blocks: The block table: `BlockSpec`s, or rows of plain data (see `read_blocks`).
+        blocks: The block table: a name, `BlockSpec`s, or rows of plain data (see `read_blocks`).
         width: Multiplier of the filters of blocks and outputs, beside the scale's (ours).
         activation: `"relu"`, or `"swish"` as the parent was also trained.
 
@@ -62,7 +61,7 @@ class SpineNet(Backbone):
         scale: str = "s49",
         min_level: int = 3,
         max_level: int = 7,
-        blocks: Iterable[BlockSpec | Sequence] = PARENT_BLOCKS,
+        blocks: str | Iterable[BlockSpec | Sequence] = "parent",
         width: float = 1.0,
         activation: str = "relu",
     ):

@@ -1,7 +1,11 @@
 """What a model must be built with for a source's weights to mean the same in it."""
 
+import re
+
 import keras
 
+from keras_ctxseg.backbones import PARENT_BLOCKS
+from keras_ctxseg.backbones.spinenet_spec import NUM_STEM_NODES
 from keras_ctxseg.convert.errors import ConversionError
 from keras_ctxseg.convert.tables import Source, Table
 from keras_ctxseg.layers import NormalizeImages
@@ -29,6 +33,12 @@ def check_model(model: keras.Model, table: Table, source: Source) -> None:
                 f"{source.name}'s bottlenecks stride elsewhere than those of {model.name!r}; build "
                 f"it with stride_in_1x1={table.stride_in_1x1}"
             )
+
+    if table.backbone == "spinenet" and not _has_parents_blocks(model):
+        raise ConversionError(
+            f"{source.name}'s SpineNet has the block table of its paper, {model.name!r} another; "
+            "build it with blocks='parent'"
+        )
 
 
 def check_whole_model(model: keras.Model, source: Source) -> None:
@@ -58,7 +68,7 @@ def notes_on(model: keras.Model, table: Table, source: Source) -> tuple[str, ...
     if table.backbone == "spinenet" and dilated:
         return (
             f"{source.name}'s SpineNet has no atrous blocks, {model.name!r} has: the weights fit, "
-            "its features are its own (the same ones with blocks=PARENT_BLOCKS)",
+            "its features are its own (the same ones with blocks=parent)",
         )
     stem = _layer(model, "backbone_stem_conv1") or _layer(model, "backbone_stem_conv")
     if stem is None or table.backbone == "spinenet" or stem.padding == table.padding:
@@ -68,6 +78,16 @@ def notes_on(model: keras.Model, table: Table, source: Source) -> tuple[str, ...
         "features differ slightly at sizes that are not 32·k + 1, unless it is built with "
         f"padding={table.padding!r}",
     )
+
+
+def _has_parents_blocks(model: keras.Model) -> bool:
+    """Whether each block of a SpineNet that is built has the parents that SpineNet's has."""
+    parents = dict(enumerate((each.parents for each in PARENT_BLOCKS), start=NUM_STEM_NODES))
+    for layer in model.layers:
+        match = re.match(r"backbone_node(\d+)_from(\d+)_", layer.name)
+        if match and int(match[2]) not in parents.get(int(match[1]), ()):
+            return False
+    return True
 
 
 def _normalization(model: keras.Model) -> str | None:

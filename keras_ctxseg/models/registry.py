@@ -67,7 +67,7 @@ FAMILIES = {
         spinenet_seg,
         output_stride=8,
         backbones=SPINENETS,
-        note="the parent's topology with hand-set dilations; not searched yet",
+        note="a topology of this project's own search; the paper's was never published",
     ),
 }
 

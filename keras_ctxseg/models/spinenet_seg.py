@@ -1,7 +1,7 @@
 """SpineNet-Seg (arXiv 2103.12270): DeepLabv3 and v3+ on a scale-permuted, dilated backbone.
 
-The paper's block table was never published. Until this project's own search has found one, the
-presets are the parent's topology (SpineNet, arXiv 1912.05027) with dilations set by hand.
+The paper's block table was never published. The presets are one that this project's own search has
+found, not the paper's network; its parent's (SpineNet, arXiv 1912.05027) is `blocks="parent"`.
 """
 
 import functools
@@ -10,19 +10,20 @@ from collections.abc import Callable
 import keras
 
 from keras_ctxseg.backbones import Backbone, SpineNet
-from keras_ctxseg.backbones.spinenet_spec import PRESET_BLOCKS, SCALES
+from keras_ctxseg.backbones.spinenet_spec import SCALES
 from keras_ctxseg.heads import classify, deeplabv3plus_decoder
 from keras_ctxseg.layers import ASPP, ResizeLike
 from keras_ctxseg.models.deeplab import default_rates
 
 _FINEST_LEVEL = {4: 2, 8: 3, 16: 4, 32: 5}
+_SEARCHED_MAX_LEVEL = 5
 
 
 def spinenet_for_segmentation(
     scale: str,
     output_stride: int = 8,
     max_level: int | None = None,
-    blocks=PRESET_BLOCKS,
+    blocks="searched",
     width: float = 1.0,
     activation: str = "relu",
 ) -> SpineNet:
@@ -34,10 +35,11 @@ def spinenet_for_segmentation(
             to P5. Resolution is part of a scale-permuted topology, so this is not what it is for
             other backbones: it chooses an output instead of dilating the last stages, and weights
             of one output stride do not load at another.
-        max_level: Coarsest output, for a merge of levels; the finest alone by default.
-        blocks: The block table. By default `PRESET_BLOCKS`: until a search has found one, the
-            parent's topology, with dilations set by hand (ours). Rows `[level, type, [parent,
-            parent], is_output, dilation]` do as well.
+        max_level: Coarsest output, for a merge of levels. By default the finest alone; P5 with
+            `"searched"`, which was found with that merge.
+        blocks: The block table. `"searched"`, this project's own; `"parent"`, SpineNet's as it was
+            published; `"hand_dilated"`, that with atrous rates set by hand (ours); or rows
+            `[level, type, [parent, parent], is_output, dilation]`, as a search writes them.
         width: Multiplier of the filters of blocks and outputs (ours).
         activation: `"relu"` or `"swish"`.
 
@@ -50,7 +52,9 @@ def spinenet_for_segmentation(
             f"Received: output_stride={output_stride}"
         )
     level = _FINEST_LEVEL[output_stride]
-    return SpineNet(scale, level, max_level or level, blocks, width, activation)
+    if max_level is None:
+        max_level = max(level, _SEARCHED_MAX_LEVEL) if blocks == "searched" else level
+    return SpineNet(scale, level, max_level, blocks, width, activation)
 
 
 SPINENETS: dict[str, Callable[..., Backbone]] = {

@@ -19,6 +19,7 @@ _HOMES = {
     "TrialRecord": "records",
     "confirm": "confirmation",
     "count_cost": "arithmetic",
+    "draw_topology": "drawing",
     "hopeless": "stopping",
     "load_result": "run",
     "load_search_config": "config_file",

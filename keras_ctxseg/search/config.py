@@ -153,7 +153,7 @@ class SearchConfig:
         trials: that are finished in the end, warm starts and failed networks included.
         cost_size: height and width at which multiply-adds count.
         warm_start: topologies that are tried first: `hand_dilated` and `parent` (the parent's
-            topology, with dilations set by hand or 1), or paths of block tables.
+            topology, with dilations set by hand or 1), `searched`, or paths of block tables.
         storage: null is a journal file in the folder; else the path of one, `sqlite:///PATH`,
             another database URL of SQLAlchemy's, or `grpc://HOST:PORT`.
     """

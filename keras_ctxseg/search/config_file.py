@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from keras_ctxseg._block_tables import TABLES
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.search.config import SearchConfig
 from keras_ctxseg.training.config import ConfigError, RunConfig
 from keras_ctxseg.training.config_file import load_config, load_typed
 
 MODEL_PREFIX = "spinenet_seg_"
-_PRESETS = ("hand_dilated", "parent")
 
 
 def load_search_config(path: str | Path, overrides: Iterable[str] = ()) -> SearchConfig:
@@ -30,12 +30,12 @@ def load_search_config(path: str | Path, overrides: Iterable[str] = ()) -> Searc
     def found(name: str, key: str) -> str:
         there = folder / name
         if not there.is_file():
-            hint = nearest(name, _PRESETS) if key == "warm_start" else ""
+            hint = nearest(name, TABLES) if key == "warm_start" else ""
             raise ConfigError(f"{path}: `{key}`: there is no file {there}.{hint}")
         return str(there)
 
     warm = tuple(
-        name if name in _PRESETS else found(name, "warm_start") for name in config.warm_start
+        name if name in TABLES else found(name, "warm_start") for name in config.warm_start
     )
     final = config.final_recipe
     return replace(

@@ -10,6 +10,7 @@ from typing import Any
 from keras_ctxseg._page import render_page
 from keras_ctxseg.evaluation.svg_chart import Line, line_chart
 from keras_ctxseg.search.config import SearchConfig
+from keras_ctxseg.search.drawing import draw_topology
 from keras_ctxseg.search.importance import LEAST_TRIALS, gene_importance, trait_correlations
 from keras_ctxseg.search.records import SearchResult, TrialRecord, seeds_of
 from keras_ctxseg.search.topology import block_lines
@@ -111,6 +112,8 @@ def _progress_chart(records: Sequence[TrialRecord]):
 
 
 def _row(record: TrialRecord) -> dict[str, Any]:
+    from markupsafe import Markup
+
     topology = record.topology
     return {
         "number": record.number,
@@ -121,6 +124,7 @@ def _row(record: TrialRecord) -> dict[str, Any]:
         "used": "–" if topology is None else len(topology.used_nodes) - 2,
         "levels": "" if topology is None else ", ".join(f"P{level}" for level in topology.levels),
         "table": "" if topology is None else "\n".join(block_lines(topology)),
+        "drawing": "" if topology is None else Markup(draw_topology(topology)),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS
+from keras_ctxseg._block_tables import TABLES
 from keras_ctxseg.search.arithmetic import Cost, count_cost
 from keras_ctxseg.search.config import FilterConfig, SearchConfig
 from keras_ctxseg.search.config_file import MODEL_PREFIX
@@ -74,11 +74,12 @@ def warm_starts(config: SearchConfig, space: SearchSpace) -> dict[str, Topology]
         ConfigError: one is no member of the space.
     """
     finest, extra = space.finest_levels[0], space.extra_levels[0]
-    known = {"hand_dilated": HAND_DILATED_BLOCKS, "parent": PARENT_BLOCKS}
     found = {}
     for name in config.warm_start:
         topology = (
-            Topology(known[name], finest, finest + extra) if name in known else load_topology(name)
+            Topology(TABLES[name], finest, finest + extra)
+            if name in TABLES
+            else load_topology(name)
         )
         try:
             space.encode(topology)

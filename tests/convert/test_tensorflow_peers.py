@@ -72,7 +72,9 @@ def test_tf_models_spinenet49(rng, tmp_path):
     whole = backbones.SpineNet("s49s", 3, 7).as_model()
     report = convert.convert(whole, index, "tf-models")
     assert len(report.mapped) == len(whole.weights) and not report.left
-    part = build("spinenet_seg_s49s", 3, blocks=backbones.PARENT_BLOCKS, filters=8)
+    with pytest.raises(convert.ConversionError, match="another; build it with blocks='parent'"):
+        convert.convert(build("spinenet_seg_s49s", 3, filters=8), index, "tf-models")
+    part = build("spinenet_seg_s49s", 3, blocks="parent", filters=8)
     report = convert.convert(part, index, "tf-models")
     assert (
         not report.notes

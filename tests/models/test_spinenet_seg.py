@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import keras_ctxseg as ctx
-from keras_ctxseg.backbones import HAND_DILATED_BLOCKS, PARENT_BLOCKS
+from keras_ctxseg.backbones import HAND_DILATED_BLOCKS, PARENT_BLOCKS, SEARCHED_BLOCKS
+from keras_ctxseg.backbones.spinenet_spec import required_nodes
 from tests.layers.layer_checks import randomize
 from tests.models import model_checks
 
@@ -121,30 +122,52 @@ def test_output_stride_chooses_the_output_that_the_head_reads(rng, tmp_path):
         _small(output_stride=8, weights=tmp_path / "stride16.weights.h5")
 
 
-def test_presets_are_the_parent_dilated_by_hand_and_say_so(capsys):
+def test_presets_are_the_searched_table_and_say_so(capsys):
     from keras_ctxseg.cli import main
 
     names = ctx.models.list_models("spinenet_seg_*")
     assert names == [f"spinenet_seg_{scale}" for scale in ("s143", "s190", "s49", "s49s", "s96")]
-    model = _preset(max_level=7)
-    expected = {node: block.dilation for node, block in enumerate(HAND_DILATED_BLOCKS, start=2)}
-    del expected[17]  # P2 is not asked for.
-    for node, rate in expected.items():
-        kind = PARENT_BLOCKS[node - 2].type
-        conv = f"backbone_node{node}_block1_conv{ {'bottleneck': 2, 'residual': 1}[kind] }"
-        assert model.get_layer(conv).dilation == (rate, rate)
-    assert [block.parents for block in HAND_DILATED_BLOCKS] == [b.parents for b in PARENT_BLOCKS]
-    assert "parent's topology with hand-set dilations" in ctx.models.model_note(names[0])
+    _check_blocks(_preset(), SEARCHED_BLOCKS, (3, 4, 5))
+    assert "this project's own search" in ctx.models.model_note(names[0])
     assert ctx.models.model_note("fcn_resnet18") == ""
     assert main(["list", "models", "spinenet_seg_s49"]) == 0
-    assert "(the parent's topology with hand-set dilations" in capsys.readouterr().out
+    assert "(a topology of this project's own search" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [("parent", PARENT_BLOCKS), ("hand_dilated", HAND_DILATED_BLOCKS)]
+)
+def test_tables_by_name(name, table):
+    _check_blocks(_preset(blocks=name), table, (3,))  # Other tables read the finest output alone.
+    _check_blocks(_preset(blocks=name, max_level=7), table, (3, 4, 5, 6, 7))
+
+
+def _check_blocks(model, table, levels):
+    """That these blocks are built, with their rates, for an output at each of these levels."""
+    convs = {"bottleneck": 2, "residual": 1}
+    built = {layer.name for layer in model.layers if layer.name.startswith("backbone_")}
+    used = required_nodes(table, levels)
+    for node, block in enumerate(table, start=2):
+        conv = f"backbone_node{node}_block1_conv{convs[block.type]}"
+        assert (conv in built) == (node in used)
+        if node in used:
+            assert model.get_layer(conv).dilation == (block.dilation, block.dilation)
+            assert all(
+                f"backbone_node{node}_from{other}_reduce" in built for other in block.parents
+            )
+    assert [f"backbone_p{level}" in built for level in range(2, 8)] == [
+        level in levels for level in range(2, 8)
+    ]
 
 
 def test_parameter_counts():
-    """As counted from the table by hand; see docs/spinenet_seg.md."""
+    """The parent's as counted from the table by hand; see docs/spinenet_seg.md."""
     for scale, expected in (("s49s", 6_233_062), ("s49", 13_998_675)):
-        model = ctx.models.build(f"spinenet_seg_{scale}", 19)
+        model = ctx.models.build(f"spinenet_seg_{scale}", 19, blocks="parent")
         assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == expected
+    model = ctx.models.build("spinenet_seg_s49s", 19)
+    cost = ctx.search.count_cost(ctx.search.Topology(SEARCHED_BLOCKS, 3, 5), "s49s", 19, (64, 64))
+    assert model.count_params() == cost.parameters
 
 
 @pytest.mark.slow
@@ -173,6 +196,7 @@ def test_saved_model_agrees(rng, tmp_path):
     [
         ({"output_stride": 12}, r"`output_stride` must be one of \(4, 8, 16, 32\) for SpineNet"),
         ({"merge": "mean"}, "`merge` must be 'sum' or 'concat'. Received: merge='mean'"),
+        ({"blocks": "parnt"}, "`blocks` must be a table or one of.*Did you mean 'parent'?"),
         ({"max_level": 8}, "`min_level` to `max_level` must be levels.*max_level=8"),
         ({"block": ()}, "has no option 'block'.*Did you mean 'blocks'?"),
         ({"blocks": [[2, "residual", [0, 5]]]}, "`blocks` must give node 2 parents from 0 to 1"),

@@ -1,11 +1,18 @@
 """Block tables as files, and when two are the same network."""
 
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 
-from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS
-from keras_ctxseg.search import Topology, load_topology, save_topology, topology_from_options
+from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, SEARCHED_BLOCKS
+from keras_ctxseg.search import (
+    Topology,
+    draw_topology,
+    load_topology,
+    save_topology,
+    topology_from_options,
+)
 from keras_ctxseg.training.config_file import load_config
 
 
@@ -65,3 +72,26 @@ def test_a_recipe_takes_the_rows(tmp_path):
         f"    output_stride: 8\n    max_level: 4\n    blocks:\n{rows}\n"
     )
     assert load_config(tmp_path / "recipe.yaml").model.options == topology.options
+
+
+@pytest.mark.parametrize(
+    ("topology", "outputs", "dilated", "adopted"),
+    [
+        (Topology(PARENT_BLOCKS, 3, 3), 1, 0, 0),
+        (Topology(HAND_DILATED_BLOCKS, 3, 7), 5, 6, 1),
+        (Topology(SEARCHED_BLOCKS, 3, 5), 3, 2, 1),
+    ],
+)
+def test_the_picture_shows_what_is_built(topology, outputs, dilated, adopted):
+    drawing = ElementTree.fromstring(draw_topology(topology))
+    kinds = [element.get("class", "").split() for element in drawing]
+    nodes = topology.used_nodes
+    written = [element.text for element in drawing if element.text]
+    assert all(str(node) in written for node in nodes)
+    legend = 4
+    assert sum("block" in kind for kind in kinds) == len(nodes) + legend
+    assert sum("output" in kind for kind in kinds) == outputs + 1
+    assert sum("dilated" in kind for kind in kinds) == dilated + 1
+    assert sum("adopted" in kind for kind in kinds) == adopted
+    assert sum("edge" in kind for kind in kinds) == 1 + 2 * (len(nodes) - 2) + adopted
+    assert sum("head" in kind for kind in kinds) == outputs + 1  # And the box.
