@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -10,7 +11,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, read_blocks
+from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, SEARCHED_BLOCKS
 from keras_ctxseg.search import (
     Topology,
     load_result,
@@ -19,6 +20,7 @@ from keras_ctxseg.search import (
     run_search,
     topology_from_options,
 )
+from keras_ctxseg.search.config_file import load_proxy
 from keras_ctxseg.search.ledger import LEASE, SLOT
 from keras_ctxseg.search.run import SearchStoppedError
 from keras_ctxseg.search.storage import open_storage
@@ -114,8 +116,6 @@ def test_the_first_samples_are_near_the_warm_starts(search_file, sampler, mutant
 
 
 def _filter(config):
-    from keras_ctxseg.search.config_file import load_proxy
-
     price = Pricing(load_proxy(config), 5, config.cost_size)
     levels = make_space(config)
     reference = Topology(PARENT_BLOCKS, 3, 3 + levels.extra_levels[0])
@@ -299,10 +299,6 @@ def test_errors_of_the_file(search_file, tmp_path):
 
 
 def test_the_shipped_searches():
-    from pathlib import Path
-
-    from keras_ctxseg.search.config_file import load_proxy
-
     folder = Path(__file__).parents[2] / "configs" / "search"
     found = sorted(folder.glob("*.yaml"))
     assert [path.stem for path in found] == ["camvid", "context_scenes"]
@@ -315,20 +311,26 @@ def test_the_shipped_searches():
         assert yaml.safe_load(path.read_text())["name"] == f"{path.stem}_search"
 
 
-def test_the_shipped_comparison_is_on_the_proxy_task():
-    from pathlib import Path
-
-    from keras_ctxseg.search.config_file import load_proxy
-
-    folder = Path(__file__).parents[2] / "configs" / "search"
-    proxy = load_proxy(load_search_config(folder / "context_scenes.yaml"))
-    recipes = {path.stem: load_config(path) for path in (folder / "comparison").glob("*.yaml")}
-    for name, recipe in recipes.items():
-        assert recipe.name == name
-        assert (recipe.data, recipe.augmentation) == (proxy.data, proxy.augmentation)
-        assert recipe.training == proxy.training
-        options = {key: recipe.model.options[key] for key in proxy.model.options}
-        assert options == proxy.model.options
-    tables = {name: read_blocks(recipe.model.options["blocks"]) for name, recipe in recipes.items()}
-    assert tables["parent"] == PARENT_BLOCKS
-    assert tables["hand_dilated"] == HAND_DILATED_BLOCKS
+def test_the_presets_table_is_what_the_kept_search_found():
+    folder = Path(__file__).parents[2]
+    config = load_search_config(folder / "configs" / "search" / "context_scenes.yaml")
+    kept = folder / "docs" / "search" / config.name.removesuffix("_search")
+    trials = {row["number"]: row for row in csv.DictReader((kept / "trials.csv").open())}
+    price = Pricing(load_proxy(config), 12, config.cost_size)
+    tables = {
+        path.stem.removeprefix("trial_"): load_topology(path)
+        for path in (kept / "tables").glob("*.yaml")
+    }
+    for number, table in tables.items():
+        assert trials[number]["signature"] == table.signature
+        assert int(trials[number]["multiply_adds"]) == price(table).multiply_adds
+    assert tables["1"] == Topology(PARENT_BLOCKS) and trials["1"]["origin"] == "parent"
+    assert tables["157"] == Topology(SEARCHED_BLOCKS, 3, 5)
+    # Better than the parent's with each seed, at fewer multiply-adds.
+    rows = {row["number"]: row for row in csv.DictReader((kept / "confirmed.csv").open())}
+    scores = {
+        number: [float(rows[number][f"seed_{seed}"]) for seed in (1, 2, 3)]
+        for number in ("1", "157")
+    }
+    assert min(scores["157"]) > max(scores["1"])
+    assert int(rows["157"]["multiply_adds"]) < int(rows["1"]["multiply_adds"])
