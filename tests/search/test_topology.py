@@ -79,7 +79,7 @@ def test_a_recipe_takes_the_rows(tmp_path):
     [
         (Topology(PARENT_BLOCKS, 3, 3), 1, 0, 0),
         (Topology(HAND_DILATED_BLOCKS, 3, 7), 5, 6, 1),
-        (Topology(SEARCHED_BLOCKS, 3, 5), 3, 2, 1),
+        (Topology(SEARCHED_BLOCKS, 3, 5), 3, 3, 2),
     ],
 )
 def test_the_picture_shows_what_is_built(topology, outputs, dilated, adopted):
