@@ -1,6 +1,7 @@
 """What is measured, as plain data: which network, in which form, at which size."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import shlex
@@ -73,8 +74,10 @@ class Subject:
         """Where an exported form is kept; its facts lie beside it, with the suffix `.json`."""
         if self.form in ("keras", "training", "matrix-product"):
             return None
-        # Short, and another for any other subject.
+        # Short, and another for any other subject. A preset of changed code is another one too.
         text = json.dumps(self.to_json(), sort_keys=True)
+        if self.source == "ctxseg":
+            text += _code()
         key = hashlib.sha256(text.encode()).hexdigest()[:12]
         return folder / f"{self.name or self.source}-{self.form}-{key}"
 
@@ -90,6 +93,21 @@ class Subject:
             for key, value in values["options"].items()
         }
         return cls(**{**values, "size": tuple(values["size"]), "options": options})
+
+
+@functools.cache
+def _code() -> str:
+    """A digest of the code that builds and exports this package's networks."""
+    package = Path(__file__).parents[1]
+    rooms = ("backbones", "export", "heads", "layers", "models")
+    files = [
+        *package.glob("*.py"),
+        *(path for room in rooms for path in (package / room).glob("*.py")),
+    ]
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def peers_of(subject: Subject, source: str, options: Mapping) -> list[Subject]:

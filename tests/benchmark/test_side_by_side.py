@@ -99,13 +99,16 @@ def test_a_picture_is_png_or_svg(found, tmp_path):
         plot(found, tmp_path / "plot.pdf")
 
 
-def test_subjects_are_plain_data(tmp_path):
+def test_subjects_are_plain_data(tmp_path, monkeypatch):
     subject = small(rates=(6, 12))
     assert Subject.from_json(json.loads(json.dumps(subject.to_json()))) == subject
     assert subject.exported(tmp_path) is None
     saved = small("saved_model")
     assert saved.exported(tmp_path) == small("saved_model").exported(tmp_path)
     assert saved.exported(tmp_path) != small("saved_model", width=0.5).exported(tmp_path)
+    before = saved.exported(tmp_path)
+    monkeypatch.setattr("keras_ctxseg.benchmark.subject._code", lambda: "changed")
+    assert saved.exported(tmp_path) != before
     with pytest.raises(ValueError, match="measured as .* Received: 'saved'. Did you mean"):
         small("saved")
 
