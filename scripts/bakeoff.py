@@ -42,6 +42,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
+    from bakeoff_parts.page import read
+
+    read(plan, options.page)  # what cannot be filled is said before hours of training
     failed = False
     for number, job in enumerate(jobs := _chosen(plan, options), start=1):
         overrides = _places(plan, job, options)

@@ -18,20 +18,31 @@ def rebuild(plan: Plan, kept: Path, page: Path) -> None:
     """Fills the block `<!-- begin DATA -->` to `<!-- end DATA -->` of each data set.
 
     Raises:
-        ValueError: a block of a data set that the plan does not have, or no block.
+        ValueError: as `read`.
     """
-    text = page.read_text(encoding="utf-8")
-    names = [match["name"] for match in _BLOCK.finditer(text)]
-    unknown = sorted(set(names) - set(plan.data))
-    if unknown or not names:
-        raise ValueError(
-            f"{page}: expected blocks from `<!-- begin DATA -->` to `<!-- end DATA -->` with DATA "
-            f"one of {', '.join(plan.data)}. Found {', '.join(unknown) or 'none'}"
-        )
+    text = read(plan, page)
     page.write_text(
         _BLOCK.sub(lambda m: m[1] + _block(plan, m["name"], kept, page.parent) + m[3], text),
         encoding="utf-8",
     )
+
+
+def read(plan: Plan, page: Path) -> str:
+    """The page as it is.
+
+    Raises:
+        ValueError: no such file, no block in it, or one of a data set that the plan does not have.
+    """
+    text = page.read_text(encoding="utf-8") if page.is_file() else None
+    names = [match["name"] for match in _BLOCK.finditer(text or "")]
+    unknown = sorted(set(names) - set(plan.data))
+    if text is None or unknown or not names:
+        found = "no such file" if text is None else ", ".join(unknown) or "none"
+        raise ValueError(
+            f"{page}: expected blocks from `<!-- begin DATA -->` to `<!-- end DATA -->` with DATA "
+            f"one of {', '.join(plan.data)}. Found {found}"
+        )
+    return text
 
 
 def _block(plan: Plan, data: str, kept: Path, beside: Path) -> str:

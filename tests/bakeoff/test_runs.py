@@ -153,6 +153,15 @@ def test_what_cannot_be_meant_is_refused(words, capsys, given, named):
     assert named in capsys.readouterr().err
 
 
+def test_a_page_that_is_not_there_is_named_before_training(words, tmp_path, capsys):
+    import bakeoff
+
+    words[words.index("--page") + 1] = str(tmp_path / "pages.md")
+    assert bakeoff.main([*words, "--only", "shapes/plain"]) == 2
+    assert "pages.md: expected blocks" in (error := capsys.readouterr().err)
+    assert error.endswith("Found no such file\n") and not (tmp_path / "runs").exists()
+
+
 def _epochs(run):
     with (run / "log.csv").open() as file:
         return [int(row["epoch"]) for row in csv.DictReader(file)]
