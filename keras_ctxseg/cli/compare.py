@@ -29,6 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="most disputed images that the report shows, predicted again (default: 4)",
     )
     parser.add_argument("--resamples", type=int, default=2000, help="of the images (default: 2000)")
+    parser.add_argument(
+        "--block",
+        type=int,
+        default=1,
+        metavar="N",
+        help="draw N neighbouring images at a time: for frames of a video, as many as stay alike "
+        "(default: 1)",
+    )
     parser.add_argument("--level", type=float, default=0.95, help="of intervals (default: 0.95)")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
     parser.add_argument(
@@ -46,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.level,
         arguments.seed,
         arguments.any_protocol,
+        arguments.block,
     )
     print(ctx.evaluation.comparison_table(comparison))
     if arguments.json:

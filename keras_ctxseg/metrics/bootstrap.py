@@ -7,29 +7,49 @@ import warnings
 import numpy as np
 
 
-def resample_images(images: int, resamples: int = 1000, seed: int = 0) -> np.ndarray:
+def resample_images(
+    images: int, resamples: int = 1000, seed: int = 0, block: int = 1
+) -> np.ndarray:
     """How often each image is drawn, when as many as there are are drawn with replacement.
 
     The same arguments give the same draws, so that two models can be compared image by image.
+    Frames of a video are alike from one to the next, and drawn one by one they would pass for more
+    images than they are worth. Blocks of neighbours that are as long as frames stay alike keep what
+    ties them together.
 
     Args:
         images: how many there are.
         resamples: how many draws.
         seed: of the draws.
+        block: images in a row that are drawn together. They start anywhere; the first image follows
+            the last one, so that all are drawn equally often. The last block of a draw is cut where
+            there are images enough.
 
     Returns:
         (resamples, images) int64; each row sums to `images`.
 
     Raises:
-        ValueError: a number below 1.
+        ValueError: a number below 1, or a block of more than half of the images, of which no two
+            would fit into a draw.
 
-    Reference: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    Reference: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; for
+    blocks Politis and Romano, "A circular block-resampling procedure for stationary data", in
+    "Exploring the Limits of Bootstrap", 1992.
     """
-    for name, value in (("images", images), ("resamples", resamples)):
+    for name, value in (("images", images), ("resamples", resamples), ("block", block)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {value}")
     generator = np.random.default_rng(seed)
-    return generator.multinomial(images, np.full(images, 1.0 / images), size=resamples)
+    if block == 1:
+        return generator.multinomial(images, np.full(images, 1.0 / images), size=resamples)
+    if 2 * block > images:
+        raise ValueError(
+            f"`block` must be at most {images // 2}, half of the {images} images. Received: {block}"
+        )
+    starts = generator.integers(images, size=(resamples, -(-images // block), 1))
+    drawn = (starts + np.arange(block)).reshape(resamples, -1)[:, :images] % images
+    cells = drawn + images * np.arange(resamples)[:, np.newaxis]
+    return np.bincount(cells.ravel(), minlength=resamples * images).reshape(resamples, images)
 
 
 def percentile_interval(values: np.ndarray, level: float = 0.95) -> np.ndarray:

@@ -55,12 +55,14 @@ class DataSet:
         pairs: in the order of the page.
         pictured: recipes in the picture of disputed images; none where images must not be copied.
         questions: groups of classes that look alike, so that a run tells all of a group or none.
+        block: validation images in a row that intervals take together.
     """
 
     size: tuple[int, int]
     pairs: tuple[Pair, ...]
     pictured: tuple[str, ...]
     questions: tuple[tuple[str, ...], ...]
+    block: int
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def read_plan(path: str | Path) -> Plan:
                 pairs=tuple(Pair(**pair) for pair in values.get("pairs", [])),
                 pictured=tuple(values.get("pictured", [])),
                 questions=tuple(map(tuple, values.get("questions", []))),
+                block=values.get("block", 1),
             )
             for key, values in content["data"].items()
         }

@@ -13,6 +13,9 @@ from bakeoff_parts.plan import Job, Plan
 from bakeoff_parts.runs import Kept
 from keras_ctxseg.evaluation import compare
 from keras_ctxseg.evaluation.comparison import Estimate
+from keras_ctxseg.evaluation.comparison.resampling import group_scores
+from keras_ctxseg.evaluation.comparison.scored_run import read_scored_run
+from keras_ctxseg.metrics import percentile_interval
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,12 @@ def gather(plan: Plan, data: str, root: Path) -> Results:
                 )
             )
     if len(systems) > 1:
-        return Results(systems, *_compared(systems), missing)
-    return Results(systems, *_alone(systems), missing)
+        return Results(systems, *_compared(systems, plan.data[data].block), missing)
+    return Results(systems, *_alone(systems, plan.data[data].block), missing)
 
 
-def _compared(systems: Sequence[System]):
-    comparison = compare({one.recipe: list(map(str, one.scores)) for one in systems})
+def _compared(systems: Sequence[System], block: int):
+    comparison = compare({one.recipe: list(map(str, one.scores)) for one in systems}, block=block)
     scores = {
         group.name: Score(group.scores["mean_iou"], group.spread["mean_iou"])
         for group in comparison.groups
@@ -129,16 +132,15 @@ def _compared(systems: Sequence[System]):
     return scores, class_iou, differences
 
 
-def _alone(systems: Sequence[System]):
-    """A single system has nothing to be compared with; its file holds a run's own interval."""
+def _alone(systems: Sequence[System], block: int):
+    """A single system has nothing to be compared with; its interval is drawn in the same way."""
     scores, class_iou = {}, {}
     for one in systems:
-        files = [json.loads(path.read_text(encoding="utf-8")) for path in one.scores]
-        values = [file["mean_iou"] for file in files]
-        low, high = files[0]["intervals"]["scores"]["mean_iou"]
-        shift = statistics.mean(values) - values[0]
+        values = [json.loads(path.read_text(encoding="utf-8"))["mean_iou"] for path in one.scores]
+        (drawn,) = group_scores([list(map(read_scored_run, one.scores))], 2000, 0, block)
+        low, high = map(float, percentile_interval(drawn["mean_iou"]))
         scores[one.recipe] = Score(
-            Estimate(statistics.mean(values), low + shift, high + shift),
+            Estimate(statistics.mean(values), low, high),
             statistics.stdev(values) if len(values) > 1 else float("nan"),
         )
         class_iou[one.recipe] = {

@@ -93,7 +93,6 @@ def _scores(matrices, class_iou):
         "format": 2,
         "ignore_label": 255,
         "mean_iou": mean_iou(matrices),
-        "intervals": {"scores": {"mean_iou": [mean_iou(matrices) - 0.1, mean_iou(matrices) + 0.2]}},
         "protocol": {"name": "whole_image", "scales": [1.0]},
         "classes": [{"id": k, "name": f"class_{k}", "iou": class_iou[k]} for k in range(classes)],
         "images": [

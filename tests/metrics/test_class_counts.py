@@ -82,6 +82,33 @@ def test_draws_repeat_and_are_fair():
     np.testing.assert_allclose(draws.mean(axis=0), 1.0, atol=5 * np.sqrt(0.975 / 3000))
 
 
+def test_blocks_are_neighbours_and_fair():
+    draws = resample_images(11, resamples=4000, seed=2, block=4)
+    np.testing.assert_array_equal(draws, resample_images(11, resamples=4000, seed=2, block=4))
+    assert (draws.sum(axis=1) == 11).all()
+    # Blocks of 4, 4 and 3 that start anywhere: an image is in one by 4/11, 4/11 and 3/11.
+    np.testing.assert_allclose(draws.mean(axis=0), 1.0, atol=5 * np.sqrt(0.7 / 4000))
+    starts = np.random.default_rng(2).integers(11, size=(4000, 3))  # what the docstring says
+    for draw, first in zip(draws[:50], starts, strict=False):
+        places = [(start + k) % 11 for start in first for k in range(4)][:11]
+        np.testing.assert_array_equal(draw, np.bincount(places, minlength=11))
+
+
+def test_blocks_give_the_variance_of_neighbours_that_are_alike(rng):
+    """The mean of 60 values in blocks of 15: a quarter of the variance of a block's mean."""
+    values = np.repeat(rng.normal(size=6), 10)
+    means = resample_images(60, resamples=20000, block=15) @ values / 60
+    blocks = [np.mean(np.roll(values, -start)[:15]) for start in range(60)]
+    assert means.var() == pytest.approx(np.var(blocks) / 4, rel=0.05)
+    assert means.mean() == pytest.approx(values.mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("block", [0, 6])
+def test_a_block_that_cannot_be_drawn_is_refused(block):
+    with pytest.raises(ValueError, match=f"`block` must be at .*Received: {block}"):
+        resample_images(11, block=block)
+
+
 def test_interval_of_a_mean_is_the_normal_one(rng):
     """Bootstrap of a mean over 400 values against mean +- 1.96 standard errors."""
     values = rng.normal(3.0, 2.0, 400)

@@ -28,6 +28,7 @@ def compare(
     level: float = 0.95,
     seed: int = 0,
     any_protocol: bool = False,
+    block: int = 1,
 ) -> Comparison:
     """Compares evaluations of the same images by paired resampling of those images.
 
@@ -41,10 +42,13 @@ def compare(
         level: of the intervals, each for itself; they are not widened for being many.
         seed: of the resamples.
         any_protocol: compare also what was predicted by different protocols.
+        block: images in a row that are drawn together: for frames of a video, as many as stay
+            alike. In the order of the examples.
 
     Raises:
-        ValueError: fewer than two groups, a run without scores, one run given twice, or scores on
-            other classes, images, label maps or protocols; names the files.
+        ValueError: fewer than two groups, a block of more than half of the images, a run without
+            scores, one run given twice, or scores on other classes, images, label maps or
+            protocols; names the files.
     """
     if isinstance(runs, Mapping):
         named = {
@@ -66,7 +70,7 @@ def compare(
     check_comparable(together, any_protocol)
     if len(together[0].images) < 2:
         raise ValueError(f"{together[0].path}: expected two images or more. Found fewer")
-    resampled = group_scores(list(named.values()), resamples, seed)
+    resampled = group_scores(list(named.values()), resamples, seed, block)
     groups = tuple(
         _group(name, members, values, level)
         for (name, members), values in zip(named.items(), resampled, strict=True)
@@ -85,6 +89,7 @@ def compare(
         level=level,
         resamples=resamples,
         seed=seed,
+        block=block,
     )
 
 

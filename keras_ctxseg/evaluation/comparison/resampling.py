@@ -38,7 +38,7 @@ def run_scores(run: ScoredRun, multiplicities: np.ndarray) -> dict[str, np.ndarr
 
 
 def group_scores(
-    groups: Sequence[Sequence[ScoredRun]], resamples: int, seed: int
+    groups: Sequence[Sequence[ScoredRun]], resamples: int, seed: int, block: int = 1
 ) -> list[dict[str, np.ndarray]]:
     """Resampled scores of groups of runs, the mean over a group's runs.
 
@@ -51,11 +51,12 @@ def group_scores(
         groups: of comparable runs.
         resamples: how many.
         seed: of the draws.
+        block: images in a row that are drawn together.
 
     Returns:
         For each group, what `run_scores` returns.
     """
-    multiplicities = resample_images(len(groups[0][0].images), resamples, seed)
+    multiplicities = resample_images(len(groups[0][0].images), resamples, seed, block)
     generator = np.random.default_rng([seed, 1])
     results = []
     for runs in groups:

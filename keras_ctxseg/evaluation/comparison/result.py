@@ -96,6 +96,7 @@ class Comparison:
         level: of the intervals.
         resamples: behind them.
         seed: of the resamples.
+        block: images in a row that were drawn together; 1 where each was drawn for itself.
     """
 
     groups: tuple[Group, ...]
@@ -106,6 +107,16 @@ class Comparison:
     level: float
     resamples: int
     seed: int
+    block: int = 1
+
+    @property
+    def drawing(self) -> str:
+        """How many images there are and how they were drawn again, in words."""
+        together = "" if self.block == 1 else f", {self.block} neighbours at a time"
+        return (
+            f"{len(self.images)} images, {self.resamples:,} paired resamples of them{together} "
+            f"(seed {self.seed})"
+        )
 
     def most_disputed(self, count: int = 8) -> list[int]:
         """Places of the images with the largest disagreement, the largest first."""
@@ -120,6 +131,7 @@ class Comparison:
             "level": self.level,
             "resamples": self.resamples,
             "seed": self.seed,
+            "block": self.block,
             "images": len(self.images),
             "groups": [
                 {

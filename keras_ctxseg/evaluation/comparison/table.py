@@ -23,8 +23,7 @@ def comparison_table(comparison: Comparison, disputed: int = 5) -> str:
     if disputed:
         blocks.append(_disputed(comparison, disputed))
     blocks.append(
-        f"{len(comparison.images)} images, {comparison.resamples} paired resamples of them (seed "
-        f"{comparison.seed}); {level} intervals, each for itself.\n{seeds_note(comparison)}"
+        f"{comparison.drawing}; {level} intervals, each for itself.\n{seeds_note(comparison)}"
     )
     return "\n\n".join(blocks)
 

@@ -120,6 +120,35 @@ def test_equal_recipes_are_told_apart_as_rarely_as_promised(rng, tmp_path):
     assert 8 <= wrong <= 31
 
 
+def test_frames_of_a_drive_need_blocks(rng, tmp_path):
+    """Each of two equal networks has its good and bad stretches of road, some ten frames long."""
+
+    def drive(labels):
+        skill = np.empty(100)
+        skill[0] = rng.standard_normal()
+        for frame in range(1, 100):
+            skill[frame] = 0.9 * skill[frame - 1] + np.sqrt(0.19) * rng.standard_normal()
+        frames = [
+            draw_confusions(rng, labels[frame : frame + 1], 0.6 + 0.1 * skill[frame])
+            for frame in range(100)
+        ]
+        return np.concatenate(frames)
+
+    trials, wrong = 60, {1: 0, 20: 0}
+    for trial in range(trials):
+        labels = label_counts(rng, 100)
+        paths = [
+            write_scores(tmp_path / f"{trial}_{k}/scores.json", drive(labels)) for k in range(2)
+        ]
+        for block in wrong:
+            (pair,) = compare(paths, resamples=300, level=0.9, block=block).pairs
+            wrong[block] += pair.scores["mean_iou"].decided
+    # 74 and 36 % of 200 trials, where 10 % are promised: a drive of 100 frames holds some five
+    # stretches, which are too few even so.
+    assert wrong[1] >= 0.55 * trials
+    assert wrong[20] <= 0.7 * wrong[1]
+
+
 def test_groups_of_seeds_cover_the_luck_of_training(rng, tmp_path):
     """Two groups of four seeds of one recipe: their difference is nothing but luck."""
 
@@ -186,10 +215,13 @@ def test_seeds_of_one_recipe_form_a_group(rng, write_run):
 def test_table_and_json_say_the_same(rng, write_run, tmp_path, capsys):
     _, runs = two_runs(rng, write_run)
     words = ["compare", *map(str, runs), "--resamples", "200", "--seed", "3", "--level", "0.9"]
+    words += ["--block", "5"]
     assert main([*words, "--json", str(tmp_path / "new/c.json")]) == 0
     printed = capsys.readouterr().out
     content = json.loads((tmp_path / "new/c.json").read_text())
     assert (content["resamples"], content["seed"], content["level"]) == (200, 3, 0.9)
+    assert content["block"] == 5
+    assert "25 images, 200 paired resamples of them, 5 neighbours at a time (seed 3)" in printed
     (pair,) = content["pairs"]
     gain = pair["scores"]["mean_iou"]
     low, high = gain["interval"]
@@ -246,6 +278,7 @@ def test_what_cannot_be_compared_is_refused(rng, write_run, tmp_path, capsys):
     refuses(several, "test, val", "--split")
     (tmp_path / "text.json").write_text("[]")
     refuses(tmp_path / "text.json", "expected the scores.json")
+    refuses(tmp_path / "e", "at most 3, half of the 6", option=("--any-protocol", "--block", "4"))
     assert main(["compare", str(good), str(tmp_path / "e"), "--any-protocol"]) == 0
     assert main(["compare", str(good), str(several), "--split", "val"]) == 0
 
