@@ -28,6 +28,7 @@ class System:
         scores: files, one for each seed.
         outcomes: as kept, in the same order.
         speed: as `speed.measure` kept it, or None.
+        processor: the one whose times count, as most runs were made on it.
     """
 
     recipe: str
@@ -35,6 +36,7 @@ class System:
     scores: Sequence[Path]
     outcomes: Sequence[Mapping]
     speed: Mapping | None
+    processor: str
 
     @property
     def giga(self) -> float:
@@ -42,9 +44,14 @@ class System:
         return self.outcomes[0]["multiply_adds"] / 1e9
 
     @property
-    def minutes(self) -> float:
-        """Of processor time in training, mean over the runs."""
-        return statistics.mean(one["processor_seconds"] for one in self.outcomes) / 60
+    def minutes(self) -> float | None:
+        """Of processor time in training, mean over the runs on `processor`, if any."""
+        seconds = [
+            one["processor_seconds"]
+            for one in self.outcomes
+            if one["machine"]["processor"] == self.processor
+        ]
+        return statistics.mean(seconds) / 60 if seconds else None
 
     @cached_property
     def class_iou(self) -> Sequence[Mapping[str, float]]:
@@ -53,8 +60,10 @@ class System:
         return [{entry["name"]: entry["iou"] for entry in file["classes"]} for file in files]
 
     def milliseconds(self, form: str) -> float | None:
-        """Of the fastest call in a form, where it was measured."""
-        return None if self.speed is None else 1e3 * self.speed["forms"][form]["minimum"]
+        """Of the fastest call in a form, where it was measured on `processor`."""
+        if self.speed is None or self.speed["machine"]["processor"] != self.processor:
+            return None
+        return 1e3 * self.speed["forms"][form]["minimum"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,7 @@ class Results:
 
 def gather(plan: Plan, data: str, root: Path) -> Results:
     """Reads what was kept of a data set and compares its systems."""
+    processor = main_processor(root)
     systems, missing = [], []
     for recipe in plan.recipes(data):
         finished = []
@@ -104,11 +114,19 @@ def gather(plan: Plan, data: str, root: Path) -> Results:
                     [kept.scores for _, kept in finished],
                     [json.loads(kept.outcome.read_text("utf-8")) for _, kept in finished],
                     json.loads(speed.read_text("utf-8")) if speed.is_file() else None,
+                    processor,
                 )
             )
     if len(systems) > 1:
         return Results(systems, *_compared(systems, plan.data[data].block), missing)
     return Results(systems, *_alone(systems, plan.data[data].block), missing)
+
+
+def main_processor(root: Path) -> str:
+    """The processor that most of the kept runs were made on; empty where nothing is kept."""
+    files = sorted(root.glob("*/*/seed*/outcome.json"))
+    names = [json.loads(file.read_text("utf-8"))["machine"]["processor"] for file in files]
+    return statistics.mode(names) if names else ""
 
 
 def _compared(systems: Sequence[System], block: int):

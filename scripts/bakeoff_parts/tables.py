@@ -32,7 +32,7 @@ def score_table(results: Results) -> str:
                 f"{one.giga:.3g}",
                 _number(one.milliseconds("keras")),
                 _number(one.milliseconds("saved_model")),
-                f"{one.minutes:.0f}",
+                "-" if one.minutes is None else f"{one.minutes:.0f}",
             ]
         )
     return _table(head, rows)

@@ -61,9 +61,11 @@ def keep_made_up(plan, tmp_path):
     """A function that keeps a run with the given confusion matrices, (images, classes, classes)."""
     from bakeoff_parts.runs import Kept
 
+    from keras_ctxseg.benchmark.results import machine
     from keras_ctxseg.training.config_file import save_config
 
-    def make(job, matrices, giga=1.0, parameters=1000, minutes=2.0, class_iou=None):
+    def make(job, matrices, giga=1.0, parameters=1000, minutes=2.0, class_iou=None,
+             processor=None):  # fmt: skip
         kept = Kept(tmp_path / "kept", job)
         kept.folder.mkdir(parents=True)
         save_config(plan.config(job), kept.config)
@@ -72,6 +74,7 @@ def keep_made_up(plan, tmp_path):
             "processor_seconds": 60 * minutes,
             "multiply_adds": giga * 1e9,
             "parameters": parameters,
+            "machine": {"processor": processor or machine()["processor"]},
         }
         kept.outcome.write_text(json.dumps(outcome))
         return kept

@@ -1,6 +1,7 @@
 """The page's figures are those of the kept runs; what is missing is said to be."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -73,6 +74,30 @@ def test_scores_pairs_and_what_is_missing(rng, plan, keep_made_up, page, tmp_pat
     again = page.read_text(), (tmp_path / "kept" / "shapes.svg").read_bytes()
     rebuild(plan, tmp_path / "kept", page)
     assert (page.read_text(), (tmp_path / "kept" / "shapes.svg").read_bytes()) == again
+
+
+def test_times_of_another_processor_do_not_count(rng, plan, keep_made_up):
+    from bakeoff_parts.systems import gather
+    from bakeoff_parts.tables import score_table
+
+    plain0, plain1, wide0, _ = plan.jobs
+    keep_made_up(plain0, _matrices(rng, 0.5), minutes=3, processor="slow")
+    keep_made_up(plain1, _matrices(rng, 0.5), minutes=1, processor="quick")
+    kept = keep_made_up(wide0, _matrices(rng, 0.8), minutes=5, processor="slow")
+    root = kept.folder.parents[2]
+    timed = {"forms": {form: {"minimum": 0.01} for form in ("keras", "saved_model")}}
+    for recipe, processor in (("plain", "slow"), ("wide", "quick")):
+        speed = {**timed, "machine": {"processor": processor}}
+        (root / "shapes" / recipe / "speed.json").write_text(json.dumps(speed))
+    plain, wide = gather(plan, "shapes", root).systems
+    assert (plain.minutes, wide.minutes) == (3, 5)
+    assert (plain.milliseconds("keras"), wide.milliseconds("keras")) == (10, None)
+    keep_made_up(plan.jobs[3], _matrices(rng, 0.8), processor="slow")  # another data set's counts
+    kept.outcome.write_text(kept.outcome.read_text().replace("slow", "quick"))
+    results = gather(plan, "shapes", root)
+    assert results.systems[1].minutes is None
+    minutes = {row[0]: row[-1] for row in _score_rows(score_table(results))}
+    assert minutes == {"`plain`": "3", "`wide`": "-"}
 
 
 def test_a_question_is_answered_run_by_run(rng, plan, keep_made_up):
