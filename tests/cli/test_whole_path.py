@@ -14,7 +14,7 @@ from PIL import Image
 import keras_ctxseg as ctx
 from keras_ctxseg.cli import main
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("whole_path")]
 
 COLORS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)
 

@@ -9,6 +9,13 @@ from keras_ctxseg._panoptic_labels import is_panoptic
 
 NUM_CLASSES = 5
 
+ON_JAX = {
+    "KERAS_BACKEND": "jax",
+    # What runs once should compile fast: half of the time.
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+}
+"""Variables for a process of its own that tests the core on JAX."""
+
 
 def build_small(name: str, **options):
     """Builds a model at the smallest width that its parts allow."""

@@ -115,10 +115,9 @@ for family in sys.argv[1:]:
     assert np.isfinite(loss), loss
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
     result = subprocess.run(
         [sys.executable, "-c", script, *families],
-        env=environment,
+        env={**os.environ, **model_checks.ON_JAX},
         capture_output=True,
         timeout=900,
     )

@@ -93,7 +93,7 @@ print(model.fit(batch["images"], batch["labels"], batch_size=2, verbose=0).histo
 """
     result = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
+        env={**os.environ, **model_checks.ON_JAX},
         capture_output=True,
         text=True,
         timeout=600,
