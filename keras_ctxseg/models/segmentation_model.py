@@ -48,17 +48,22 @@ class SegmentationModel(ReplicatedTraining, keras.Model):
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
-        # In a strategy's scope Keras, too, makes them before.
-        if self.compiled and getattr(self, "_distribute_strategy", None) is None:
-            self._build_before_training()
+        self._build_before_training()
         return super().fit(*args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        self._build_before_training()
+        return super().train_on_batch(*args, **kwargs)
 
     def _build_before_training(self):
         """Makes the variables of optimizer, losses and metrics.
 
         Keras on TensorFlow makes them inside the training step, which is then traced a second
-        time: half of what a large network takes before its first step.
+        time: half of what a large network takes before its first step. In a strategy's scope Keras,
+        too, makes them before.
         """
+        if not self.compiled or getattr(self, "_distribute_strategy", None) is not None:
+            return
         labels = keras.KerasTensor((None, None, None), "int32")
         labels = dict.fromkeys(self.output, labels)
         for part in (self._compile_loss, self._compile_metrics):

@@ -41,7 +41,8 @@ def test_labels_and_weights_reach_every_output(rng):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others do not trace so")
-def test_the_training_step_is_traced_once(rng, monkeypatch):
+@pytest.mark.parametrize("by", ["fit", "train_on_batch"])
+def test_the_training_step_is_traced_once(rng, monkeypatch, by):
     traced = []
     step = SegmentationModel.train_step
 
@@ -58,6 +59,11 @@ def test_the_training_step_is_traced_once(rng, monkeypatch):
         metrics={"logits": "sparse_categorical_accuracy"},
     )
     images = rng.uniform(0, 255, (2, 33, 33, 3)).astype("float32")
-    model.fit(images, np.zeros((2, 33, 33), "int32"), batch_size=1, epochs=2, verbose=0)
+    labels = np.zeros((2, 33, 33), "int32")
+    if by == "fit":
+        model.fit(images, labels, batch_size=1, epochs=2, verbose=0)
+    else:
+        for _ in range(4):
+            model.train_on_batch(images, labels)
     assert len(traced) == 1
     assert int(model.optimizer.iterations) == 4
