@@ -1,6 +1,7 @@
 """Settings that every test wants before TensorFlow is imported."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -17,6 +18,15 @@ import pytest
 def rng() -> np.random.Generator:
     """A generator that is the same in every run."""
     return np.random.default_rng(20240607)
+
+
+@pytest.fixture
+def camvid() -> Path:
+    """CamVid's folder, where there is one: its images cannot come with the package."""
+    folder = Path(os.environ.get("CTXSEG_CAMVID", "data/camvid"))
+    if not folder.is_dir():
+        pytest.skip(f"CamVid is not in {folder}; CTXSEG_CAMVID names another place")
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """The trained models that come with the repository answer, and as well as the README says."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import keras_ctxseg as ctx
 SAVED_MODELS = Path(__file__).parent.parent / "saved_models"
 SCENES = SAVED_MODELS / "context_scenes_ksac"
 STREETS = SAVED_MODELS / "camvid_spinenet_seg/camvid_spinenet_seg_180x240_full_int8.tflite"
-CAMVID = Path(os.environ.get("CTXSEG_CAMVID", "data/camvid"))
 
 
 def _mean_iou(model, dataset, count):
@@ -48,7 +46,6 @@ def test_streets_are_labelled_at_their_own_size(rng):
         assert labels.max() < 11
 
 
-@pytest.mark.skipif(not CAMVID.is_dir(), reason="CamVid is not here; CTXSEG_CAMVID names it")
-def test_streets_of_camvid():
-    dataset = ctx.data.load("folder", path=CAMVID)
+def test_streets_of_camvid(camvid):
+    dataset = ctx.data.load("folder", path=camvid)
     assert _mean_iou(ctx.export.load(STREETS), dataset, -1) == pytest.approx(0.587, abs=0.005)

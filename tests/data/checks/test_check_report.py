@@ -1,9 +1,7 @@
 """The figures of a check against plain NumPy, and what it prints and writes."""
 
 import json
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +11,6 @@ from keras_ctxseg.cli import main
 from keras_ctxseg.data.checks import check, write_sheet
 from keras_ctxseg.data.checks.duplicates import near_pairs
 from keras_ctxseg.data.checks.example import value_counts
-
-CAMVID = Path(os.environ.get("CTXSEG_CAMVID", "data/camvid"))
 
 
 def histogram(folder, classes):
@@ -182,12 +178,11 @@ class TestSheet:
         assert "<b>sky" not in html
 
 
-@pytest.mark.skipif(not CAMVID.is_dir(), reason="CamVid is not here; CTXSEG_CAMVID names it")
-def test_camvid():
-    report = check(CAMVID)
+def test_camvid(camvid):
+    report = check(camvid)
     assert report.errors == ()
     for split, count in (("train", 367), ("val", 101)):
-        masks, pixels, images = histogram(CAMVID / split / "labels", 11)
+        masks, pixels, images = histogram(camvid / split / "labels", 11)
         facts = report.splits[split]
         assert len(masks) == facts.checked == count
         assert facts.pixels.tolist() == pixels
