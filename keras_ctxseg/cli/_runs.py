@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +21,14 @@ class OpenedRun:
         config: of the run.
         checkpoint: the `.keras` file.
         folder: where results about it go.
+        changes: in what it differs from the run's recipe and chosen checkpoint, each fit for a
+            file's name, as in `("last", "flip=true")`.
     """
 
     config: RunConfig
     checkpoint: Path
     folder: Path
+    changes: tuple[str, ...] = ()
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +56,7 @@ def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -
     path = Path(run)
     if path.is_dir():
         directory = RunDirectory(path)
-        checkpoint = directory.best if directory.best.is_file() else directory.last
+        checkpoint = directory.chosen
         if not checkpoint.is_file():
             raise ConfigError(f"{path}: expected a run's folder with checkpoints/best.keras in it")
     elif path.is_file():
@@ -69,8 +73,20 @@ def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -
     config = load_config(recipe, overrides)
     if own is not None and data is not None:
         config = replace(config, data=load_config(data, overrides).data)
+    changes = [_for_file_name(override) for override in overrides]
+    if own is not None and data is not None:
+        changes.insert(0, Path(data).stem)
+    if own is None or checkpoint.resolve() != directory.chosen.resolve():
+        changes.insert(0, checkpoint.stem)
     folder = directory.path if own is not None else checkpoint.parent
-    return OpenedRun(config, checkpoint, folder)
+    return OpenedRun(config, checkpoint, folder, tuple(changes))
+
+
+def _for_file_name(override: str) -> str:
+    """`"evaluation.scales=[0.75, 1.0]"` as `"scales=0.75,1.0"`: safe in shells and on disks."""
+    key, equals, value = override.partition("=")
+    override = key.rpartition(".")[2] + equals + value
+    return re.sub(r"[^\w.,=-]+", "-", re.sub(r"[\[\]\s'\"]", "", override))
 
 
 def parse_size(text: str) -> tuple[int, int]:

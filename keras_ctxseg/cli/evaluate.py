@@ -18,7 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", help="default: evaluation.split, else data.validation_split")
     parser.add_argument("--data", metavar="CONFIG", help="a recipe whose data set is taken instead")
-    parser.add_argument("--output", metavar="DIR", type=Path, help="default: RUN/evaluation/SPLIT")
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="default: RUN/evaluation/SPLIT, with what differs from the run, as in val+flip=true",
+    )
     parser.add_argument(
         "--segments",
         action="store_true",
@@ -49,17 +54,18 @@ def evaluate(
 
     config = opened.config
     split = split or config.evaluation.split or config.data.validation_split
-    output = output or opened.folder / "evaluation" / split
+    run = RunDirectory(opened.folder)
+    output = output or run.evaluation(split, opened.changes)
     dataset = load_dataset(config)
     examples = ctx.data.evaluation_examples(dataset, split, config.data.image_scale)
     model = load_checkpoint(opened.checkpoint, dataset.num_classes)
     evaluator = build_evaluator(config, model, dataset, progress=sys.stdout.isatty())
+    output.mkdir(parents=True, exist_ok=True)
     files = segment_files(evaluator, dataset, output / "segments") if segments else []
     result = evaluator(examples)
     for file in files:
         file.close()
     print(result.table())
-    output.mkdir(parents=True, exist_ok=True)
     result.to_json(output / "scores.json")
     samples = ctx.evaluation.report_samples(
         evaluator, examples, result, config.evaluation.report_images
@@ -78,7 +84,7 @@ def evaluate(
             "Image scale": config.data.image_scale,
         },
         title=f"{config.name} on {dataset.name}/{split}",
-        log=RunDirectory(opened.folder).log,
+        log=run.log,
     )
     print(f"Scores     {output / 'scores.json'}")
     print(f"Report     {report}")

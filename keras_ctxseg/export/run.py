@@ -99,11 +99,12 @@ def _facts(config: RunConfig, checkpoint: Path) -> dict[str, str]:
     if not run.config.is_file():
         return facts | {"Checkpoint": f"`{checkpoint.name}`"}
     facts["Checkpoint"] = f"`{checkpoint.name}` of the run `{run.path.name}`"
-    scores = run.path / "evaluation" / split / "scores.json"
+    changes = [] if checkpoint.absolute() == run.chosen else [checkpoint.stem]
+    scores = run.evaluation(split, changes) / "scores.json"
     with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
         mean_iou = json.loads(scores.read_text(encoding="utf-8"))["mean_iou"]
         facts["Mean IoU"] = f"{100 * mean_iou:.2f} % on `{split}`, by `ctxseg evaluate`"
-    exported = run.path if checkpoint.absolute() == run.best else checkpoint.absolute()
+    exported = run.path if checkpoint.absolute() == run.chosen else checkpoint.absolute()
     with contextlib.suppress(ValueError):
         exported = exported.relative_to(Path.cwd())
     renamed = "" if config.name == run.path.name else f" --name {config.name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,21 @@ class RunDirectory:
     def best(self) -> Path:
         """The weights with the best validation mIoU, averaged ones where the run averages."""
         return self.checkpoints / "best.keras"
+
+    @property
+    def chosen(self) -> Path:
+        """What a command takes that is given the folder: the best, or where none is, the last."""
+        return self.best if self.best.is_file() else self.last
+
+    def evaluation(self, split: str, changes: Sequence[str] = ()) -> Path:
+        """The folder for the scores of a split.
+
+        Args:
+            split: its name.
+            changes: in what the evaluation differs from what the run's recipe says of its chosen
+                checkpoint, as in `("last", "flip=true")`: the scores of each have their own folder.
+        """
+        return self.path / "evaluation" / "+".join([split, *changes])
 
     @property
     def log(self) -> Path:

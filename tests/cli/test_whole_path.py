@@ -110,18 +110,21 @@ def test_evaluate_writes_scores_and_report(root, capsys):
 
 
 def test_evaluate_takes_another_split_and_a_checkpoint(root, capsys):
-    checkpoint = root / "runs/trial/checkpoints/last.keras"
-    arguments = ["--split", "train", "--output", str(root / "scores")]
-    assert main(["evaluate", str(checkpoint), *arguments]) == 0
-    assert json.loads((root / "scores/scores.json").read_text())["num_images"] == 4
+    run = root / "runs/trial"
+    assert main(["evaluate", str(run / "checkpoints/last.keras"), "--split", "train"]) == 0
+    written = json.loads((run / "evaluation/train+last/scores.json").read_text())
+    assert written["num_images"] == 4
 
 
 def test_protocols_reach_evaluation_and_prediction(root, tmp_path):
     """Flags on top of a named protocol, in both commands; the figures are the API's own."""
     run = root / "runs/trial"
     flags = ["--protocol", "encnet", "--scales", "0.8,1", "--stride", "20", "--blend", "gaussian"]
-    assert main(["evaluate", str(run), *flags, "--output", str(tmp_path / "scores")]) == 0
-    written = json.loads((tmp_path / "scores/scores.json").read_text())
+    own = (run / "evaluation/val/scores.json").read_bytes()
+    assert main(["evaluate", str(run), *flags]) == 0
+    folder = "val+protocol=encnet+scales=0.8,1.0+stride=20,20+blend=gaussian"
+    written = json.loads((run / "evaluation" / folder / "scores.json").read_text())
+    assert (run / "evaluation/val/scores.json").read_bytes() == own
     assert written["protocol"] == {
         "name": "encnet, changed",
         "scales": [0.8, 1.0],

@@ -104,10 +104,14 @@ def test_bfloat16_and_onnx_by_the_command(config, tmp_path, capsys):
     classifier.bias.assign([0.0, 1.0, 0.0])
     run = RunDirectory(config.directory)
     run.best.parent.mkdir(parents=True)
-    model.save(run.best)
+    for checkpoint, changes, mean_iou in ((run.best, (), 0.9), (run.last, ("last",), 0.4321)):
+        model.save(checkpoint)
+        scores = run.evaluation("val", changes) / "scores.json"
+        scores.parent.mkdir(parents=True)
+        scores.write_text(f'{{"mean_iou": {mean_iou}}}')
     save_config(config, config.directory / "config.yaml")
 
-    assert main(["export", str(config.directory), "--bfloat16", "--onnx", "--size", "40x48"]) == 0
+    assert main(["export", str(run.last), "--bfloat16", "--onnx", "--size", "40x48"]) == 0
 
     printed = capsys.readouterr().out
     path = tmp_path / "served" / "low" / "1"
@@ -126,4 +130,6 @@ def test_bfloat16_and_onnx_by_the_command(config, tmp_path, capsys):
     exact = tf.image.resize(model(half, training=False)["logits"], (70, 90)).numpy()
     error = np.abs(logits - exact).max()
     assert 0 < error < 0.05 * np.abs(exact).max()
-    assert "mixed_bfloat16" in (path / "assets.extra" / "model_card.md").read_text()
+    card = (path / "assets.extra" / "model_card.md").read_text()
+    assert "mixed_bfloat16" in card
+    assert "Mean IoU: 43.21 % on `val`" in card  # of this checkpoint

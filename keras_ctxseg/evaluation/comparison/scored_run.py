@@ -53,7 +53,8 @@ def find_scores(run: str | os.PathLike, split: str | None = None) -> Path:
 
     Args:
         run: a run's folder, a folder with a `scores.json`, or such a file.
-        split: which of the folders in RUN/evaluation; needed where there are several.
+        split: which of the folders in RUN/evaluation; needed where there are several, of which
+            those that depart from the run's recipe (`val+flip=true`) do not count.
 
     Raises:
         ValueError: there is none, or several and `split` does not tell which.
@@ -68,6 +69,8 @@ def find_scores(run: str | os.PathLike, split: str | None = None) -> Path:
     found = {file.parent.name: file for file in sorted(path.glob("evaluation/*/scores.json"))}
     if split is not None:
         found = {name: file for name, file in found.items() if name == split}
+    elif len(found) > 1:
+        found = {name: file for name, file in found.items() if "+" not in name} or found
     if not found:
         what = f"evaluation/{split or 'SPLIT'}/scores.json"
         raise ValueError(f"{path}: expected {what} in it. Write it with `ctxseg evaluate {path}`")

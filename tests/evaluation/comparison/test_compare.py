@@ -283,6 +283,19 @@ def test_what_cannot_be_compared_is_refused(rng, write_run, tmp_path, capsys):
     assert main(["compare", str(good), str(several), "--split", "val"]) == 0
 
 
+def test_a_run_stands_for_its_own_recipe(rng, write_run, capsys):
+    confusions = draw_confusions(rng, label_counts(rng, 6), 0.6)
+    run, other = write_run("net", confusions), write_run("other", confusions, "x")
+    flipped = write_scores(
+        run / "evaluation/val+flip=true/scores.json",
+        confusions,
+        protocol={**PROTOCOL, "flip": True},
+    )
+    assert main(["compare", str(run), str(other)]) == 0
+    assert main(["compare", str(run), str(other), "--split", flipped.parent.name]) == 2
+    assert "evaluation/val+flip=true/scores.json" in capsys.readouterr().err
+
+
 def test_one_network_by_two_protocols(rng, write_run, capsys):
     labels = label_counts(rng, 10)
     run = write_run("net", draw_confusions(rng, labels, 0.6))
