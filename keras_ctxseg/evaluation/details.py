@@ -83,6 +83,7 @@ class Intervals:
         level: share of the resamples inside.
         resamples: how many.
         seed: of the draws.
+        block: images in a row that were drawn together.
         scores: lower and upper end by the score's name.
         per_class_iou: (classes, 2) float64.
     """
@@ -90,6 +91,7 @@ class Intervals:
     level: float
     resamples: int
     seed: int
+    block: int
     scores: dict[str, tuple[float, float]]
     per_class_iou: np.ndarray
 
@@ -144,10 +146,11 @@ def intervals(
     background: int | None,
     resamples: int,
     seed: int,
+    block: int,
     level: float,
 ) -> Intervals:
     """Resamples the images and scores each draw, from their counts alone."""
-    draws = resample_images(len(images), resamples, seed)
+    draws = resample_images(len(images), resamples, seed, block)
     counts = class_counts(images, classes, background)
     drawn = counts.weighted(draws)
     values = summary_scores(drawn)
@@ -162,7 +165,7 @@ def intervals(
         values["calibration_error"] = calibration_errors(stacked.weighted(draws))[0]
     ends = partial(percentile_interval, level=level)
     scores = {name: tuple(ends(value).tolist()) for name, value in values.items()}
-    return Intervals(level, resamples, seed, scores, ends(class_iou(drawn)))
+    return Intervals(level, resamples, seed, block, scores, ends(class_iou(drawn)))
 
 
 def class_counts(

@@ -25,6 +25,7 @@ from keras_ctxseg.evaluation.size_batches import (
     batches_of_equal_size,
     example_name,
 )
+from keras_ctxseg.metrics.bootstrap import check_block
 from keras_ctxseg.metrics.panoptic_quality import (
     PanopticCounts,
     PanopticScores,
@@ -59,6 +60,8 @@ class Evaluator:
         grouping: how centres and offsets become segments.
         on_segments: called with the name, the label map and the predicted segments of each image,
             both panoptic label maps, in any order.
+        block: images in a row that intervals draw together; for frames of a video, as many as stay
+            alike.
 
     Raises:
         ValueError: `num_classes` or `class_names` disagrees with the model, or Keras does not run
@@ -78,6 +81,7 @@ class Evaluator:
         thing_classes: Sequence[int] = (),
         grouping: GroupingOptions | None = None,
         on_segments: Callable[[str, np.ndarray, np.ndarray], None] | None = None,
+        block: int = 1,
     ):
         check_num_classes(model, num_classes)
         names = tuple(class_names or (str(k) for k in range(num_classes)))
@@ -100,6 +104,7 @@ class Evaluator:
         self.details = details
         self.thing_classes = tuple(thing_classes)
         self.on_segments = on_segments
+        self.block = block
 
     def __call__(self, examples: Iterable[Mapping[str, Any]]) -> EvaluationResult:
         """Scores all examples.
@@ -109,15 +114,17 @@ class Evaluator:
                 (image_height, image_width, 3), `label` integer (height, width), `name`.
 
         Raises:
-            ValueError: no examples, an image or a label map of a shape that does not fit, a label
-                id that is neither a class nor the ignore label, or logits that are not finite. All
-                but the first name the image.
+            ValueError: no examples or fewer than two blocks of them, an image or a label map of a
+                shape that does not fit, a label id that is neither a class nor the ignore label, or
+                logits that are not finite. All of one image name it.
         """
         start = time.perf_counter()
         counts: dict[int, ImageCounts] = {}
         scores: dict[int, ImageScore] = {}
         segments: dict[int, PanopticCounts] = {}
         total = len(examples) if isinstance(examples, Sequence) else _cardinality(examples)
+        if total:
+            check_block(total, self.block)
         stream = track(self._read(examples), "Evaluating", total, self.progress)
         for batch in batches_of_equal_size(stream, self.batch_size, 4 * self.batch_size):
             images = np.stack([example.image for example in batch])
@@ -145,6 +152,7 @@ class Evaluator:
             counts=tuple(counts[k] for k in order),
             protocol=self.predictor.protocol,
             panoptic=self._panoptic_scores([segments[k] for k in order if k in segments]),
+            block=self.block,
         )
 
     def predict(
@@ -230,4 +238,5 @@ def _image_score(example: Example, matrix: np.ndarray) -> ImageScore:
 
 
 def _cardinality(examples) -> int | None:
-    return int(examples.cardinality()) if isinstance(examples, tf.data.Dataset) else None
+    count = int(examples.cardinality()) if isinstance(examples, tf.data.Dataset) else -1
+    return count if count >= 0 else None

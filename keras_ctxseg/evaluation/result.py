@@ -62,6 +62,7 @@ class EvaluationResult:
         counts: of each image, in the same order; empty where nobody kept them.
         protocol: how the predictions were made.
         panoptic: quality of the segments; None where instances were not told apart.
+        block: images in a row that the intervals draw together.
 
     Contours, calibration and intervals follow from the images' counts when first asked for.
     """
@@ -75,6 +76,7 @@ class EvaluationResult:
     counts: tuple[ImageCounts, ...] = ()
     protocol: Protocol = field(default_factory=Protocol)
     panoptic: PanopticScores | None = None
+    block: int = 1
 
     @cached_property
     def boundary(self) -> details.BoundaryScores | None:
@@ -82,7 +84,7 @@ class EvaluationResult:
         if not self._has_details:
             return None
         count = len(self.counts)
-        draws = resample_images(count, RESAMPLES, SEED) if count > 1 else None
+        draws = resample_images(count, RESAMPLES, SEED, self.block) if count > 1 else None
         return details.boundary_scores(self.counts, draws, LEVEL)
 
     @cached_property
@@ -100,7 +102,9 @@ class EvaluationResult:
             return None
         background = background_class(self.class_names)
         classes = len(self.class_names)
-        return details.intervals(self.counts, classes, background, RESAMPLES, SEED, LEVEL)
+        return details.intervals(
+            self.counts, classes, background, RESAMPLES, SEED, self.block, LEVEL
+        )
 
     @property
     def mean_image_iou(self) -> float:
@@ -156,7 +160,10 @@ class EvaluationResult:
                      f"{_percent(scores.mean_accuracy):>10}")  # fmt: skip
         if self.intervals is not None:
             low, high = self.intervals.scores["mean_iou"]
-            lines.append(f"{f'{LEVEL:.0%} interval':{width}}  {_percent(low)} to {_percent(high)}")
+            together = "" if self.block == 1 else f", {self.block} neighbours drawn at a time"
+            lines.append(
+                f"{f'{LEVEL:.0%} interval':{width}}  {_percent(low)} to {_percent(high)}{together}"
+            )
         lines.append(f"{'pixel accuracy':{width}}  {'':>7}  {_percent(scores.pixel_accuracy):>10}")
         figures = {
             "frequency-weighted IoU": scores.frequency_weighted_iou,

@@ -10,8 +10,8 @@
     num_images, valid_pixels, ignore_label, absent_classes, absent_classes_policy
     classes             [{id, name, present, iou, iou_interval, accuracy, boundary_iou,
                           label_pixels, predicted_pixels}]
-    intervals           {level, resamples, seed, method, scores: {name: [low, high]}}, where name
-                        is any of the figures above (policies as "mean_iou_policies.zero");
+    intervals           {level, resamples, seed, block, method, scores: {name: [low, high]}}, where
+                        name is any of the figures above (policies as "mean_iou_policies.zero");
                         null where there are fewer than two images
     boundary            {fraction, distances: [pixels], pixels: [share of the valid pixels],
                         trimap_mean_iou, trimap_intervals, boundary_iou, boundary_iou_intervals},
@@ -88,6 +88,7 @@ def scores_to_dict(result: EvaluationResult) -> dict[str, Any]:
             "level": intervals.level,
             "resamples": intervals.resamples,
             "seed": intervals.seed,
+            "block": intervals.block,
             "method": "percentiles of a bootstrap over images",
             "scores": _plain(intervals.scores),
         },

@@ -36,20 +36,27 @@ def resample_images(
     blocks Politis and Romano, "A circular block-resampling procedure for stationary data", in
     "Exploring the Limits of Bootstrap", 1992.
     """
-    for name, value in (("images", images), ("resamples", resamples), ("block", block)):
+    for name, value in (("images", images), ("resamples", resamples)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {value}")
     generator = np.random.default_rng(seed)
+    check_block(images, block)
     if block == 1:
         return generator.multinomial(images, np.full(images, 1.0 / images), size=resamples)
-    if 2 * block > images:
-        raise ValueError(
-            f"`block` must be at most {images // 2}, half of the {images} images. Received: {block}"
-        )
     starts = generator.integers(images, size=(resamples, -(-images // block), 1))
     drawn = (starts + np.arange(block)).reshape(resamples, -1)[:, :images] % images
     cells = drawn + images * np.arange(resamples)[:, np.newaxis]
     return np.bincount(cells.ravel(), minlength=resamples * images).reshape(resamples, images)
+
+
+def check_block(images: int, block: int) -> None:
+    """Raises `ValueError` for a block below 1, or one of which no two fit into a draw."""
+    if block < 1:
+        raise ValueError(f"`block` must be at least 1. Received: {block}")
+    if block > 1 and 2 * block > images:
+        raise ValueError(
+            f"`block` must be at most {images // 2}, half of the {images} images. Received: {block}"
+        )
 
 
 def percentile_interval(values: np.ndarray, level: float = 0.95) -> np.ndarray:

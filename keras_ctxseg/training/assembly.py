@@ -174,6 +174,7 @@ def build_evaluator(
         details=not in_training,
         thing_classes=dataset.thing_classes,
         grouping=config.panoptic,
+        block=1 if in_training else config.evaluation.block,
     )
 
 

@@ -195,6 +195,8 @@ class EvaluationConfig:
         split: split that `ctxseg evaluate` reads; null takes `data.validation_split`.
         batch_size: images of one size, or windows, that go through the network together.
         report_images: worst and best images shown in the report, each.
+        block: images in a row that intervals draw together: for frames of a video, as many as stay
+            alike, and at most half of the split.
         protocol: a published way to evaluate, see `keras_ctxseg.evaluation.named_protocol`;
             `encnet` takes the training crop for its window. The validation in training does
             without scales and mirror images.
@@ -206,6 +208,7 @@ class EvaluationConfig:
     split: str | None = None
     batch_size: int = 8
     report_images: int = 6
+    block: int = 1
     protocol: Literal["whole_image", "deeplabv3", "encnet"] = "whole_image"
     scales: tuple[float, ...] | None = None
     flip: bool | None = None
@@ -217,6 +220,7 @@ class EvaluationConfig:
 
     def __post_init__(self):
         _require(self.batch_size >= 1, "evaluation.batch_size", "at least 1", self.batch_size)
+        _require(self.block >= 1, "evaluation.block", "at least 1", self.block)
         scales = self.scales
         _require(
             scales is None or (len(scales) > 0 and all(0 < scale <= 8 for scale in scales)),

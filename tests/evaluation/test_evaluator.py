@@ -166,10 +166,13 @@ def test_protocol_and_batches_change_no_count(model, examples):
     assert results[0].intervals.scores["mean_iou"] == results[1].intervals.scores["mean_iou"]
 
 
-def test_scores_json_is_enough_to_compute_everything_again(model, examples):
+@pytest.mark.parametrize("block", [1, 2])
+def test_scores_json_is_enough_to_compute_everything_again(model, examples, block):
     """Every figure from the images' counts in the file, without the package's own classes."""
     names = ["background", "road", "boat", "car"]
-    written = json.loads(Evaluator(model, CLASSES, class_names=names)(examples).to_json())
+    result = Evaluator(model, CLASSES, class_names=names, block=block)(examples)
+    assert ("2 neighbours drawn at a time" in result.table()) == (block == 2)
+    written = json.loads(result.to_json())
     confusions = np.zeros((len(examples), CLASSES * CLASSES), int)
     boundary = np.zeros((3, CLASSES), int)
     calibration = {"pixels": 0, "confidence": 0, "right": 0}
@@ -190,7 +193,8 @@ def test_scores_json_is_enough_to_compute_everything_again(model, examples):
     own = [scores_from_confusion(matrix).mean_iou for matrix in confusions]
     assert written["mean_image_iou"] == pytest.approx(np.mean(own), abs=1e-12)
 
-    draws = resample_images(len(examples), written["intervals"]["resamples"])
+    assert written["intervals"]["block"] == block
+    draws = resample_images(len(examples), written["intervals"]["resamples"], block=block)
     drawn = [scores_from_confusion(np.tensordot(draw, confusions, 1), 0) for draw in draws]
     ends = written["intervals"]["scores"]
     for name in ("mean_iou", "pixel_accuracy", "ade20k_score"):
@@ -207,6 +211,12 @@ def test_scores_json_is_enough_to_compute_everything_again(model, examples):
     for low, high in ends.values():
         assert low <= high
     assert len(written["boundary"]["trimap_mean_iou"]) == len(written["boundary"]["distances"])
+
+
+def test_blocks_that_cannot_be_drawn_are_refused_before_the_work(model):
+    unread = [{}] * 5
+    with pytest.raises(ValueError, match="`block` must be at most 2, half of the 5 images"):
+        Evaluator(model, CLASSES, block=3)(unread)
 
 
 def test_without_details_or_images_enough_nothing_is_made_up(model, examples):
