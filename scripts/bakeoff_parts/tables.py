@@ -48,14 +48,15 @@ def pair_table(results: Results, data: DataSet) -> str:
         if gain is None:
             rows.append([pair.question, names, "", "", "", "not run yet"])
             continue
+        counts = runs[pair.other], runs[pair.baseline]
         rows.append(
             [
                 pair.question,
                 names,
-                f"{runs[pair.other]}, {runs[pair.baseline]}",
+                f"{counts[0]}, {counts[1]}",
                 f"{100 * gain.value:+.1f}",
                 f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}",
-                verdict(gain),
+                verdict(gain, min(counts)),
             ]
         )
     return _table(["question", "pair", "runs", "mIoU", "95 % interval", ""], rows)
@@ -149,11 +150,12 @@ def _front(results: Results, cost: Callable[[System], float]) -> Sequence[System
     ]
 
 
-def verdict(gain: Estimate) -> str:
-    """In words, whether the interval leaves out zero."""
+def verdict(gain: Estimate, runs: int) -> str:
+    """In words, whether the interval leaves out zero; a single run's knows no other training."""
     if not gain.decided:
         return "not told apart"
-    return "better" if gain.value > 0 else "**worse**"
+    word = "better" if gain.value > 0 else "**worse**"
+    return f"{word}, in one run" if runs == 1 else word
 
 
 def by_score(results: Results) -> Sequence[System]:

@@ -66,7 +66,7 @@ def test_scores_pairs_and_what_is_missing(rng, plan, keep_made_up, page, tmp_pat
     gain = 100 * mean_iou(best) - (first + second) / 2
     assert pair[1:4] == ["`wide` − `plain`", "1, 2", f"{gain:+.1f}"]
     low, high = map(float, pair[4].split(" to "))
-    assert 0 < low < gain < high and pair[5] == "better"
+    assert 0 < low < gain < high and pair[5] == "better, in one run"
     assert f"The highest mean: `wide` ({100 * mean_iou(best):.1f} %, 2 GMAC)." in text
     small = f"`plain` ({(first + second) / 2:.1f} %, 0.5 GMAC); `wide`"
     assert f"from small to large: {small}" in text
@@ -129,8 +129,8 @@ def test_a_system_that_loses_is_said_to(rng, plan, keep_made_up):
     assert gain.value == pytest.approx(mean_iou(worse) - mean_iou(good))
     back = results.differences["wide", "plain"]
     assert (back.value, back.low, back.high) == (-gain.value, -gain.high, -gain.low)
-    assert verdict(gain) == "**worse**" and verdict(back) == "better"
-    assert "**worse**" in pair_table(results, plan.data["shapes"])
+    assert verdict(gain, runs=2) == "**worse**" and verdict(back, runs=3) == "better"
+    assert "| **worse**, in one run |" in pair_table(results, plan.data["shapes"])
     # Dearer and worse: nobody should pick it.
     assert "`wide`" not in advice(results)
 
