@@ -94,7 +94,7 @@ def _pictures(comparison, count: int):
             palette = dataset.palette
             model = load_checkpoint(opened.checkpoint, dataset.num_classes)
             protocol = ctx.evaluation.Protocol(**run.protocol)
-            split = run.path.absolute().parent.name
+            split = run.path.absolute().parent.name.partition("+")[0]
             if split not in dataset.splits:  # as where `--output` named another folder
                 split = opened.config.evaluation.split or opened.config.data.validation_split
             networks[group.name] = (
