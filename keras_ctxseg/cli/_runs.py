@@ -23,12 +23,16 @@ class OpenedRun:
         folder: where results about it go.
         changes: in what it differs from the run's recipe and chosen checkpoint, each fit for a
             file's name, as in `("last", "flip=true")`.
+        overrides: as they were given.
+        data: path of the recipe whose data set stands in, if one was given.
     """
 
     config: RunConfig
     checkpoint: Path
     folder: Path
     changes: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    data: str | None = None
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +83,7 @@ def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -
     if own is None or checkpoint.resolve() != directory.chosen.resolve():
         changes.insert(0, checkpoint.stem)
     folder = directory.path if own is not None else checkpoint.parent
-    return OpenedRun(config, checkpoint, folder, tuple(changes))
+    return OpenedRun(config, checkpoint, folder, tuple(changes), tuple(overrides), data)
 
 
 def _for_file_name(override: str) -> str:

@@ -87,19 +87,19 @@ def _pictures(comparison, count: int):
     try:
         for group in comparison.groups if names else ():
             run = group.runs[0]
-            if run.folder is None:
-                raise ValueError(f"{run.path} does not lie in its run's folder")
-            opened = open_run(str(run.folder))
+            if run.source is None:
+                raise ValueError(f"{run.path} does not name its checkpoint; evaluate the run again")
+            checkpoint = run.path.parent / run.source["checkpoint"]
+            opened = open_run(str(checkpoint), run.source["overrides"], run.source["data"])
             dataset = load_dataset(opened.config)
             palette = dataset.palette
             model = load_checkpoint(opened.checkpoint, dataset.num_classes)
             protocol = ctx.evaluation.Protocol(**run.protocol)
-            split = run.path.absolute().parent.name.partition("+")[0]
-            if split not in dataset.splits:  # as where `--output` named another folder
-                split = opened.config.evaluation.split or opened.config.data.validation_split
             networks[group.name] = (
                 ctx.evaluation.Predictor(model, protocol).label,
-                ctx.data.evaluation_examples(dataset, split, opened.config.data.image_scale),
+                ctx.data.evaluation_examples(
+                    dataset, run.source["split"], opened.config.data.image_scale
+                ),
             )
         return palette, ctx.evaluation.disputed_images(names, networks)
     except (ValueError, OSError) as error:

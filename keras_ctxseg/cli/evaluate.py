@@ -1,6 +1,7 @@
 """`ctxseg evaluate RUN`."""
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -66,7 +67,7 @@ def evaluate(
     for file in files:
         file.close()
     print(result.table())
-    result.to_json(output / "scores.json")
+    result.to_json(output / "scores.json", _source(opened, split, output))
     samples = ctx.evaluation.report_samples(
         evaluator, examples, result, config.evaluation.report_images
     )
@@ -91,3 +92,15 @@ def evaluate(
     if segments:
         print(f"Segments   {output / 'segments'}, truth.json and predictions.json")
     return result
+
+
+def _source(opened: OpenedRun, split: str, output: Path) -> dict:
+    """What opens the same checkpoint and data again, also where the run's folder has moved."""
+    checkpoint = opened.checkpoint.absolute()
+    moves_along = output.absolute().is_relative_to(opened.folder.absolute())
+    return {
+        "checkpoint": os.path.relpath(checkpoint, output) if moves_along else str(checkpoint),
+        "split": split,
+        "overrides": list(opened.overrides),
+        "data": None if opened.data is None else os.path.abspath(opened.data),
+    }

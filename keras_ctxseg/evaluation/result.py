@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -131,9 +132,16 @@ class EvaluationResult:
         """All figures as plain Python values; None stands where a score does not exist."""
         return scores_to_dict(self)
 
-    def to_json(self, path: str | os.PathLike | None = None) -> str:
-        """`to_dict` as JSON text (without NaN), written to `path` if there is one."""
-        text = scores_to_text(self.to_dict())
+    def to_json(
+        self, path: str | os.PathLike | None = None, source: Mapping[str, Any] | None = None
+    ) -> str:
+        """`to_dict` as JSON text (without NaN), written to `path` if there is one.
+
+        Args:
+            path: of the file.
+            source: what was scored, for the file's `source`, as in `scores_file.py`.
+        """
+        text = scores_to_text(scores_to_dict(self, source))
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text

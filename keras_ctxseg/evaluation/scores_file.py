@@ -1,6 +1,9 @@
 """`scores.json`: everything that an evaluation found, for tables, reports and comparisons.
 
     format              2
+    source              {checkpoint: its path, from this file's folder or absolute; split,
+                        overrides: ["key=value"], data: path of a recipe or null}, what
+                        `ctxseg evaluate` was told; only in files that it wrote
     mean_iou, pixel_accuracy, mean_accuracy, frequency_weighted_iou
     mean_iou_policies   {left_out, zero, with_background, without_background}
     ade20k_score        (mean IoU with absent classes as 0 + pixel accuracy) / 2
@@ -40,6 +43,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -60,11 +64,14 @@ ABSENT_POLICY = (
 )
 
 
-def scores_to_dict(result: EvaluationResult) -> dict[str, Any]:
+def scores_to_dict(
+    result: EvaluationResult, source: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """All figures as plain Python values; None stands where a score does not exist."""
     scores, intervals = result.scores, result.intervals
     return {
         "format": FORMAT,
+        **({"source": dict(source)} if source else {}),
         "mean_iou": _plain(scores.mean_iou),
         "pixel_accuracy": _plain(scores.pixel_accuracy),
         "mean_accuracy": _plain(scores.mean_accuracy),

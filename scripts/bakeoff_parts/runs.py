@@ -99,9 +99,11 @@ def _refuse_another(folder: Path, config: RunConfig) -> None:
 
 
 def slim(scores: dict) -> str:
-    """`scores.json` without what a comparison does not need: contours and reliability by image."""
+    """`scores.json` without what a comparison does not need: contours and reliability by image,
+    and the checkpoint, which is not kept."""
     from keras_ctxseg.evaluation.scores_file import scores_to_text
 
+    scores = {key: value for key, value in scores.items() if key != "source"}
     images = [{**image, "boundary": None, "calibration": None} for image in scores["images"]]
     return scores_to_text({**scores, "images": images}) + "\n"
 

@@ -19,6 +19,14 @@ from keras_ctxseg.metrics import percentile_interval
 
 
 @dataclass(frozen=True)
+class Time:
+    """A time, and the processor that it was taken on: times of two processors do not compare."""
+
+    value: float
+    processor: str
+
+
+@dataclass(frozen=True)
 class System:
     """The finished runs of one recipe.
 
@@ -28,7 +36,6 @@ class System:
         scores: files, one for each seed.
         outcomes: as kept, in the same order.
         speed: as `speed.measure` kept it, or None.
-        processor: the one whose times count, as most runs were made on it.
     """
 
     recipe: str
@@ -36,7 +43,6 @@ class System:
     scores: Sequence[Path]
     outcomes: Sequence[Mapping]
     speed: Mapping | None
-    processor: str
 
     @property
     def giga(self) -> float:
@@ -44,14 +50,16 @@ class System:
         return self.outcomes[0]["multiply_adds"] / 1e9
 
     @property
-    def minutes(self) -> float | None:
-        """Of processor time in training, mean over the runs on `processor`, if any."""
+    def minutes(self) -> Time:
+        """Of processor time in training, mean over the runs on the processor of most of them."""
+        processors = [one["machine"]["processor"] for one in self.outcomes]
+        most = statistics.mode(processors)
         seconds = [
             one["processor_seconds"]
-            for one in self.outcomes
-            if one["machine"]["processor"] == self.processor
+            for one, processor in zip(self.outcomes, processors, strict=True)
+            if processor == most
         ]
-        return statistics.mean(seconds) / 60 if seconds else None
+        return Time(statistics.mean(seconds) / 60, most)
 
     @cached_property
     def class_iou(self) -> Sequence[Mapping[str, float]]:
@@ -59,11 +67,12 @@ class System:
         files = [json.loads(path.read_text(encoding="utf-8")) for path in self.scores]
         return [{entry["name"]: entry["iou"] for entry in file["classes"]} for file in files]
 
-    def milliseconds(self, form: str) -> float | None:
-        """Of the fastest call in a form, where it was measured on `processor`."""
-        if self.speed is None or self.speed["machine"]["processor"] != self.processor:
+    def milliseconds(self, form: str) -> Time | None:
+        """Of the fastest call in a form, if it was measured."""
+        if self.speed is None:
             return None
-        return 1e3 * self.speed["forms"][form]["minimum"]
+        minimum = self.speed["forms"][form]["minimum"]
+        return Time(1e3 * minimum, self.speed["machine"]["processor"])
 
 
 @dataclass(frozen=True)
@@ -92,10 +101,16 @@ class Results:
     differences: Mapping[tuple[str, str], Estimate]
     missing: Sequence[Job]
 
+    def milliseconds(self, form: str) -> Mapping[str, float]:
+        """Of the fastest call, by recipe; empty unless all were measured on one processor."""
+        times = {one.recipe: one.milliseconds(form) for one in self.systems}
+        values = {recipe: time.value for recipe, time in times.items() if time}
+        processors = {time.processor for time in times.values() if time}
+        return values if len(values) == len(times) and len(processors) == 1 else {}
+
 
 def gather(plan: Plan, data: str, root: Path) -> Results:
     """Reads what was kept of a data set and compares its systems."""
-    processor = main_processor(root)
     systems, missing = [], []
     for recipe in plan.recipes(data):
         finished = []
@@ -114,19 +129,11 @@ def gather(plan: Plan, data: str, root: Path) -> Results:
                     [kept.scores for _, kept in finished],
                     [json.loads(kept.outcome.read_text("utf-8")) for _, kept in finished],
                     json.loads(speed.read_text("utf-8")) if speed.is_file() else None,
-                    processor,
                 )
             )
     if len(systems) > 1:
         return Results(systems, *_compared(systems, plan.data[data].block), missing)
     return Results(systems, *_alone(systems, plan.data[data].block), missing)
-
-
-def main_processor(root: Path) -> str:
-    """The processor that most of the kept runs were made on; empty where nothing is kept."""
-    files = sorted(root.glob("*/*/seed*/outcome.json"))
-    names = [json.loads(file.read_text("utf-8"))["machine"]["processor"] for file in files]
-    return statistics.mode(names) if names else ""
 
 
 def _compared(systems: Sequence[System], block: int):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bakeoff_parts.plan import DataSet
-from bakeoff_parts.systems import Results, System
+from bakeoff_parts.systems import Results, System, Time
 from keras_ctxseg.evaluation.comparison import Estimate
 
 TOLD = 0.75
@@ -14,11 +15,15 @@ TOLD = 0.75
 
 
 def score_table(results: Results) -> str:
-    """One line for each system, the best first."""
+    """One line for each system, the best first, and under it whose times they are."""
+    ordered = by_score(results)
+    forms = [[one.milliseconds(form) for one in ordered] for form in ("keras", "saved_model")]
+    latency_mark, latency_legend = _marks("Milliseconds", [*forms[0], *forms[1]])
+    minutes_mark, minutes_legend = _marks("Minutes", [one.minutes for one in ordered])
     head = ["recipe", "runs", "mIoU", "95 % interval", "deviation", "parameters", "GMAC",
             "Keras ms", "exported ms", "processor minutes"]  # fmt: skip
     rows = []
-    for one in by_score(results):
+    for one, *milliseconds in zip(ordered, *forms, strict=True):
         score = results.scores[one.recipe]
         rows.append(
             [
@@ -30,12 +35,23 @@ def score_table(results: Results) -> str:
                 _number(100 * score.spread),
                 f"{one.outcomes[0]['parameters']:,}",
                 f"{one.giga:.3g}",
-                _number(one.milliseconds("keras")),
-                _number(one.milliseconds("saved_model")),
-                "-" if one.minutes is None else f"{one.minutes:.0f}",
+                *(
+                    f"{time.value:.1f}{latency_mark[time.processor]}" if time else "-"
+                    for time in milliseconds
+                ),
+                f"{one.minutes.value:.0f}{minutes_mark[one.minutes.processor]}",
             ]
         )
-    return _table(head, rows)
+    return f"{_table(head, rows)}\n\n{' '.join([*latency_legend, *minutes_legend])}"
+
+
+def _marks(what: str, times: Sequence[Time | None]) -> tuple[dict[str, str], list[str]]:
+    """By processor, what marks its times: most bear no mark. With the sentence that says so."""
+    counted = Counter(time.processor for time in times if time)
+    names = [name for name, _ in counted.most_common()]
+    marks = {name: f" {'†' * place}".rstrip() for place, name in enumerate(names)}
+    parts = [f"{marks[name].strip()} {name}".strip() for name in names]
+    return marks, [f"{what}: {', '.join(parts)}."] if parts else []
 
 
 def pair_table(results: Results, data: DataSet) -> str:
@@ -126,11 +142,11 @@ def advice(results: Results) -> str:
     lines.append(
         f"- More mIoU than everything with as little arithmetic, from small to large: {chain}."
     )
-    if all(one.milliseconds("saved_model") is not None for one in ordered):
-        quick = _front(results, lambda one: one.milliseconds("saved_model") or math.inf)
+    milliseconds = results.milliseconds("saved_model")
+    if milliseconds:
+        quick = _front(results, lambda one: milliseconds[one.recipe])
         chain = "; ".join(
-            f"`{one.recipe}` ({100 * _mean(results, one):.1f} %, "
-            f"{one.milliseconds('saved_model'):.1f} ms)"
+            f"`{one.recipe}` ({100 * _mean(results, one):.1f} %, {milliseconds[one.recipe]:.1f} ms)"
             for one in quick
         )
         lines.append(f"- More mIoU than everything as fast, exported, from fast to slow: {chain}.")

@@ -49,8 +49,8 @@ def test_speed_is_measured_once_for_each_recipe(plan, keep_made_up, tmp_path, mo
     assert kept["matrix_product_gflops"] == pytest.approx(100)
     assert kept["forms"]["keras"]["median"] == pytest.approx(0.112)
     plain, wide = gather(plan, "shapes", tmp_path / "kept").systems
-    assert plain.milliseconds("saved_model") == pytest.approx(8)
-    assert wide.milliseconds("keras") == pytest.approx(12)
+    assert plain.milliseconds("saved_model").value == pytest.approx(8)
+    assert wide.milliseconds("keras").value == pytest.approx(12)
     said = advice(gather(plan, "shapes", tmp_path / "kept"))
     # As good, and slower: nobody should pick it for its speed.
     assert "as fast, exported, from fast to slow: `plain` (42.9 %, 8.0 ms)." in said

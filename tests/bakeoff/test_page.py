@@ -76,8 +76,8 @@ def test_scores_pairs_and_what_is_missing(rng, plan, keep_made_up, page, tmp_pat
     assert (page.read_text(), (tmp_path / "kept" / "shapes.svg").read_bytes()) == again
 
 
-def test_times_of_another_processor_do_not_count(rng, plan, keep_made_up):
-    from bakeoff_parts.systems import gather
+def test_times_of_another_processor_are_marked(rng, plan, keep_made_up):
+    from bakeoff_parts.systems import Time, gather
     from bakeoff_parts.tables import score_table
 
     plain0, plain1, wide0, _ = plan.jobs
@@ -90,14 +90,19 @@ def test_times_of_another_processor_do_not_count(rng, plan, keep_made_up):
         speed = {**timed, "machine": {"processor": processor}}
         (root / "shapes" / recipe / "speed.json").write_text(json.dumps(speed))
     plain, wide = gather(plan, "shapes", root).systems
-    assert (plain.minutes, wide.minutes) == (3, 5)
-    assert (plain.milliseconds("keras"), wide.milliseconds("keras")) == (10, None)
-    keep_made_up(plan.jobs[3], _matrices(rng, 0.8), processor="slow")  # another data set's counts
-    kept.outcome.write_text(kept.outcome.read_text().replace("slow", "quick"))
+    assert (plain.minutes, wide.minutes) == (Time(3, "slow"), Time(5, "slow"))
+    assert (plain.milliseconds("keras"), wide.milliseconds("keras")) == (
+        Time(10, "slow"),
+        Time(10, "quick"),
+    )
     results = gather(plan, "shapes", root)
-    assert results.systems[1].minutes is None
-    minutes = {row[0]: row[-1] for row in _score_rows(score_table(results))}
-    assert minutes == {"`plain`": "3", "`wide`": "-"}
+    assert results.milliseconds("keras") == {}
+    table = score_table(results)
+    assert {row[0]: row[-3:] for row in _score_rows(table)} == {
+        "`wide`": ["10.0", "10.0", "5"],
+        "`plain`": ["10.0 †", "10.0 †", "3"],
+    }
+    assert table.endswith("\n\nMilliseconds: quick, † slow. Minutes: slow.")
 
 
 def test_a_question_is_answered_run_by_run(rng, plan, keep_made_up):

@@ -109,11 +109,33 @@ def test_evaluate_writes_scores_and_report(root, capsys):
     assert "blue" in report and "fcn_mobilenet_v2" in report
 
 
-def test_evaluate_takes_another_split_and_a_checkpoint(root, capsys):
-    run = root / "runs/trial"
-    assert main(["evaluate", str(run / "checkpoints/last.keras"), "--split", "train"]) == 0
-    written = json.loads((run / "evaluation/train+last/scores.json").read_text())
+def test_comparison_shows_what_was_scored(root, tmp_path, capsys):
+    """The pictures come from the split, checkpoint and overrides of each `scores.json`, also
+    where the runs have moved since, and name what is missing where they cannot."""
+    last = str(root / "runs/trial/checkpoints/last.keras")
+    assert main(["evaluate", last, "--split", "train", "data.image_scale=0.8"]) == 0
+    assert main(["evaluate", str(root / "runs/twin"), "--split", "train"]) == 0
+    scored = {"trial": "train+last+image_scale=0.8", "twin": "train"}
+    for name, folder in scored.items():
+        shutil.copytree(root / "runs" / name, tmp_path / name)
+        scored[name] = tmp_path / name / "evaluation" / folder
+    written = json.loads((scored["trial"] / "scores.json").read_text())
     assert written["num_images"] == 4
+    assert written["source"] == {
+        "checkpoint": "../../checkpoints/last.keras",
+        "split": "train",
+        "overrides": ["data.image_scale=0.8"],
+        "data": None,
+    }
+    report = tmp_path / "compare.html"
+    words = ["compare", *(f"{name}={folder}" for name, folder in scored.items())]
+    capsys.readouterr()
+    assert main([*words, "--html", str(report)]) == 0
+    assert capsys.readouterr().err == ""
+    assert report.read_text().count(">errors of trial<") == 4
+    (tmp_path / "trial/checkpoints/last.keras").unlink()
+    assert main([*words, "--html", str(report)]) == 0
+    assert "last.keras: there is no such run" in capsys.readouterr().err
 
 
 def test_protocols_reach_evaluation_and_prediction(root, tmp_path):

@@ -30,6 +30,7 @@ class ScoredRun:
         counts: of each image, (images, classes).
         mean_ious: (images,) each image's own mean IoU; NaN where no pixel counted.
         protocol: how the images were predicted, without the name of a preset.
+        source: the file's `source`; None where `ctxseg evaluate` did not write it.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class ScoredRun:
     counts: ClassCounts
     mean_ious: np.ndarray
     protocol: dict[str, Any]
+    source: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -117,6 +119,7 @@ def read_scored_run(path: str | os.PathLike) -> ScoredRun:
         counts=ClassCounts(counts[0], counts[1], counts[2]),
         mean_ious=np.array([np.nan if iou is None else iou for iou in own], float),
         protocol={key: v for key, v in content["protocol"].items() if key != "name"},
+        source=content.get("source"),
     )
 
 
