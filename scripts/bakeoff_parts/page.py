@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from adjustText import adjust_text
+
 from bakeoff_parts import tables
 from bakeoff_parts.plan import Plan
 from bakeoff_parts.systems import Results, gather
@@ -76,18 +78,24 @@ def _plot(results: Results, path: Path, beside: Path) -> str:
     with rc_context({"svg.hashsalt": path.stem}):  # the same file from the same figures
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()
+        names = []
         for one, x in zip(systems, across, strict=True):
             score = results.scores[one.recipe].mean
             ends = [[100 * (score.value - score.low)], [100 * (score.high - score.value)]]
             axes.errorbar(x, 100 * score.value, yerr=ends, fmt="o", capsize=2, linewidth=0.8)
-            axes.annotate(
-                one.recipe, (x, 100 * score.value), xytext=(6, 5), textcoords="offset points",
-                fontsize=7,
-            )  # fmt: skip
+            names.append(axes.text(x, 100 * score.value, one.recipe, fontsize=7))
         axes.set_xlim(0, 1.25 * max(across))  # room for the names
         axes.set_xlabel(title)
         axes.set_ylabel("mIoU, % (bars: 95 % interval)")
         axes.grid(alpha=0.3)
+        figure.draw_without_rendering()  # names are moved by their size, which the layout decides
+        adjust_text(
+            names,
+            ax=axes,
+            expand=(1.15, 1.5),
+            iter_lim=500,
+            arrowprops={"arrowstyle": "-", "color": "grey", "lw": 0.4},
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None})
     return f"![mIoU against cost]({path.relative_to(beside)})"
