@@ -157,9 +157,9 @@ def _parser() -> argparse.ArgumentParser:
         "--only", nargs="+", default=["*"], metavar="DATA/RECIPE", help="with * for any"
     )
     parser.add_argument("--seeds", nargs="+", type=int, help="default: all of the plan")
-    parser.add_argument("--repeats", type=int, default=20, help="of `speed`: timed calls")
+    parser.add_argument("--repeats", type=int, default=60, help="of `speed`: timed calls")
     parser.add_argument(
-        "--at-once", type=int, default=4, help="of `speed`: recipes that take turns (default: 4)"
+        "--at-once", type=int, default=9, help="of `speed`: recipes that take turns (9: 8 GiB)"
     )
     return parser
 
