@@ -14,7 +14,8 @@ pytestmark = [
 ]
 STEPS, CLASSES, IGNORE = 20, 4, 255
 # A network of each family, with options that keep it small.
-SMALL = {"output_stride": 32, "width": 0.35}
+SMALL = {"output_stride": 32, "width": 0.35, "filters": 32}
+FEW_RELATIONS = {"heads": 2, "window": 3}
 FAMILIES = {
     "fcn_mobilenet_v2": SMALL,
     "deeplabv3_mobilenet_v2": SMALL,
@@ -22,9 +23,9 @@ FAMILIES = {
     "encnet_mobilenet_v2": SMALL,
     "ksac_mobilenet_v2": SMALL,
     "spacemeshlab_mobilenet_v2": SMALL,
-    "rsp_mobilenet_v2": SMALL,
-    "rsp_panoptic_mobilenet_v2": SMALL,
-    "spinenet_seg_s49s": {"width": 0.25},
+    "rsp_mobilenet_v2": {**SMALL, **FEW_RELATIONS},
+    "rsp_panoptic_mobilenet_v2": {**SMALL, **FEW_RELATIONS},
+    "spinenet_seg_s49s": {"width": 0.25, "filters": 32},
 }
 # Of float16, beneath where gradients of such tiny images overflow, so that no step is skipped. The
 # loss of offsets to an instance's centre is ten times the others'.

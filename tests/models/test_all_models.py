@@ -21,6 +21,11 @@ BACKBONES = ("mobilenet_v2", "resnet18")
 MODELS = [f"{family}_{backbone}" for family in FAMILIES for backbone in BACKBONES]
 EACH_ONCE = [f"{family}_{backbone}" for family, backbone in zip(FAMILIES, cycle(BACKBONES))]
 """Every family and both backbones, where their combination is not the question."""
+# XLA takes long over RSP and SpaceMeshLab: RSP's layers are the panoptic network's too.
+ON_JAX = (
+    ["fcn_resnet18", "encnet_mobilenet_v2", "deeplabv3_resnet18", "rsp_panoptic_mobilenet_v2"],
+    ["deeplabv3plus_mobilenet_v2", "ksac_mobilenet_v2", "spacemeshlab_mobilenet_v2"],
+)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -36,13 +41,13 @@ def test_training_step(rng, name):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_mixed_precision(rng, family, policy):
+    """Logits are float32; that such networks train is seen in tests/distribution."""
     keras.config.set_dtype_policy(policy)
     model = model_checks.build_small(f"{family}_mobilenet_v2")
-    images, labels = model_checks.batch(rng)
-    assert keras.backend.standardize_dtype(model(images)["logits"].dtype) == "float32"
-    model.compile(**ctx.training.default_compile(model))
-    assert np.isfinite(model.fit(images, labels, batch_size=2, verbose=0).history["loss"][0])
-    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    images, _ = model_checks.batch(rng)
+    logits = model(images)["logits"]
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    assert np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -98,7 +103,7 @@ for path in folder.glob("*.keras"):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [EACH_ONCE[:4], EACH_ONCE[4:]], ids=["first", "second"])
+@pytest.mark.parametrize("names", ON_JAX, ids=["first", "second"])
 def test_core_trains_on_jax_without_tensorflow(names):
     """On Keras' JAX backend a step of `fit` works, and nothing brings TensorFlow in."""
     script = """
