@@ -1,11 +1,13 @@
 """Every recipe under configs/ is tried: data, pipeline and network are built, one step is taken."""
 
 import math
+import sys
 from pathlib import Path
 
 import pytest
 
 from keras_ctxseg.benchmark.dry_run import dry_run
+from keras_ctxseg.benchmark.training_memory import TrainingMemory
 from keras_ctxseg.training.config_file import load_config
 
 ROOT = Path(__file__).parents[1] / "configs"
@@ -15,6 +17,8 @@ RECIPES = sorted(
     # Those are tests/search's and tests/bakeoff's.
     if path.name != "base.yaml" and path.parent.name not in ("search", "bakeoff")
 )
+
+FIRST_OF_FAMILY = {path.stem.split("_")[0]: path for path in reversed(RECIPES)}
 
 # Training images that the recipes' data sets have when they are complete.
 IMAGES = {
@@ -80,7 +84,13 @@ def test_headers_keep_apart_what_is_known(path):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
-def test_dry_run(path, folder):
+def test_dry_run(path, folder, monkeypatch):
+    # An estimate takes as long as the step: one for each family.
+    estimated = path in FIRST_OF_FAMILY.values()
+    if not estimated:
+        module = sys.modules[dry_run.__module__]
+        nothing = TrainingMemory(state=0, activations=0)
+        monkeypatch.setattr(module, "estimate_training_memory", lambda *_: nothing)
     overrides = [f"output_dir={folder / 'runs'}"]
     if path.parent.name == "context_scenes":
         overrides.append(f"data.options.data_dir={folder / 'context_scenes'}")
@@ -98,7 +108,8 @@ def test_dry_run(path, folder):
     # A uniform guess over the classes costs their logarithm; fresh networks are near it.
     main = result.losses.get("logits_loss", result.losses["loss"])
     assert 0.2 < main / math.log(result.num_classes) < 5
-    assert result.memory.activations > 0
-    # Weights, gradients and one momentum, four bytes each.
-    assert result.memory.state >= 3 * 4 * result.trainable
+    if estimated:
+        assert result.memory.activations > 0
+        # Weights, gradients and one momentum, four bytes each.
+        assert result.memory.state >= 3 * 4 * result.trainable
     assert not (folder / "runs").exists()
