@@ -22,7 +22,7 @@ MODELS = [f"{family}_{backbone}" for family in FAMILIES for backbone in BACKBONE
 EACH_ONCE = [f"{family}_{backbone}" for family, backbone in zip(FAMILIES, cycle(BACKBONES))]
 """Every family and both backbones, where their combination is not the question."""
 # XLA takes long over RSP and SpaceMeshLab: RSP's layers are the panoptic network's too.
-ON_JAX = (
+STEPPED_ON_JAX = (
     ["fcn_resnet18", "encnet_mobilenet_v2", "deeplabv3_resnet18", "rsp_panoptic_mobilenet_v2"],
     ["deeplabv3plus_mobilenet_v2", "ksac_mobilenet_v2", "spacemeshlab_mobilenet_v2"],
 )
@@ -103,7 +103,7 @@ for path in folder.glob("*.keras"):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", ON_JAX, ids=["first", "second"])
+@pytest.mark.parametrize("names", STEPPED_ON_JAX, ids=["first", "second"])
 def test_core_trains_on_jax_without_tensorflow(names):
     """On Keras' JAX backend a step of `fit` works, and nothing brings TensorFlow in."""
     script = """

@@ -5,7 +5,7 @@ import pytest
 import keras_ctxseg as ctx
 from tests.export.exporting import random_image
 from tests.layers.layer_checks import randomize
-from tests.models.model_checks import build_small
+from tests.models.model_checks import NUM_CLASSES, build_small
 
 
 @pytest.mark.slow
@@ -15,6 +15,18 @@ def test_a_quarter_of_deeplabv3_at_most():
     count = ctx.benchmark.count_multiply_adds(model, (1024, 2048)).total
     assert round(count / 1e9) == 194
     assert count <= 322e9
+
+
+@pytest.mark.slow
+def test_saved_model_agrees(rng, tmp_path):
+    """At an odd size; with few relations, as each makes the graph longer to export."""
+    model = build_small("rsp_mobilenet_v2", heads=2, window=3)
+    randomize(model, rng)
+    names = [f"class{index}" for index in range(NUM_CLASSES)]
+    images = [random_image(65, 97)]
+    saved = ctx.export.export_saved_model(model, tmp_path / "saved", names, check_images=images)
+    assert saved.parity.passed
+    assert saved.parity.max_softmax_difference < 1e-4
 
 
 @pytest.mark.slow
