@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.dataset import SegmentationDataset
@@ -34,7 +34,7 @@ def list_datasets() -> list[str]:
     return sorted(_LOADERS)
 
 
-def load(name: str, **options) -> SegmentationDataset:
+def load(name: str, **options: Any) -> SegmentationDataset:
     """Load a data set.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -72,7 +72,7 @@ class Predictor:
         protocol: Protocol | None = None,
         batch_size: int = 8,
         score_memory: int = 2**30,
-        **options,
+        **options: Any,
     ):
         if keras.backend.backend() != "tensorflow":
             raise ValueError(

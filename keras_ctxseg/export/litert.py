@@ -70,8 +70,9 @@ def export_litert(
         check_images: uint8 (height, width, 3) images to compare on, resized to `input_size`; real
             ones if possible; by default two synthetic ones.
         check_labels: their label maps (height, width), for the mean IoU.
-        class_names, palette, ignore_label: go into the file's metadata; the names are the classes'
-            numbers where missing.
+        class_names: for the file's metadata; by default the classes' numbers.
+        palette: integers (classes, 3), RGB in 0..255, for the file's metadata.
+        ignore_label: for the file's metadata; in `check_labels`, pixels that do not count.
         force: write it although the comparison fails; card and metadata say so.
 
     Raises:

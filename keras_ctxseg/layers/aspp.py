@@ -1,5 +1,7 @@
 """Atrous spatial pyramid pooling (DeepLabv3, arXiv 1706.05587, section 3.3)."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -29,14 +31,14 @@ class ASPP(keras.layers.Layer):
     Call arguments:
         inputs: `(batch, height, width, channels)`.
 
-    Returns:
+    Call returns:
         `(batch, height, width, filters)`.
     """
 
     def __init__(
         self,
         filters: int = 256,
-        rates=(6, 12, 18),
+        rates: Sequence[int] = (6, 12, 18),
         image_pooling: bool = True,
         dropout: float = 0.0,
         projection_size: int = 1,

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import ops
@@ -45,7 +46,7 @@ class AtrousConsensus(keras.layers.Layer):
     Call arguments:
         inputs: `(batch, height, width, channels)`.
 
-    Returns:
+    Call returns:
         `(batch, height, width, filters)`.
 
     Examples:
@@ -57,7 +58,7 @@ class AtrousConsensus(keras.layers.Layer):
     def __init__(
         self,
         filters: int = 256,
-        rates=(1, 6, 12, 18),
+        rates: Sequence[int] = (1, 6, 12, 18),
         branch_filters: int | None = None,
         share_kernel: bool = True,
         consensus: str = "attention",
@@ -110,7 +111,7 @@ class AtrousConsensus(keras.layers.Layer):
     @property
     def grid(self) -> list[tuple[int, int]]:
         """The branches' rates, (height, width)."""
-        return list(itertools.product(self.rates, repeat=2))
+        return list(itertools.product(self.rates, self.rates))
 
     def build(self, input_shape):
         self.reduce.build(input_shape)

@@ -29,7 +29,7 @@ class EncodedSemantics(keras.layers.Layer):
     Call arguments:
         inputs: `(batch, height, width, channels)`.
 
-    Returns:
+    Call returns:
         `(batch, channels)`, float32.
     """
 
@@ -113,7 +113,7 @@ class ContextEncoding(keras.layers.Layer):
     Call arguments:
         inputs: Features x, `(batch, height, width, channels)`.
 
-    Returns:
+    Call returns:
         `(features, encoded)`: y, `(batch, height, width, channels)` in the compute dtype, and e,
         `(batch, channels)`, float32, from which a `Dense` layer can tell the classes that occur.
 

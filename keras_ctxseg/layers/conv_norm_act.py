@@ -125,7 +125,7 @@ class ConvNormAct(_ConvNormAct):
             being done at the coarse map's resolution (see `upsampled_conv.py`; in half precision,
             where that would round more often, it is computed as written).
 
-    Returns:
+    Call returns:
         `(batch, ceil(height / strides), ceil(width / strides), filters)`.
     """
 

@@ -65,7 +65,7 @@ class Encoding(keras.layers.Layer):
     Call arguments:
         features: `(batch, height, width, channels)` or `(batch, N, channels)`.
 
-    Returns:
+    Call returns:
         `(batch, num_codewords, channels)`, float32.
 
     Examples:

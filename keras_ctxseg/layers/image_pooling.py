@@ -16,7 +16,7 @@ class ImagePooling(keras.layers.Layer):
     Call arguments:
         inputs: `(batch, height, width, channels)`.
 
-    Returns:
+    Call returns:
         `(batch, height, width, filters)`, constant over height and width.
     """
 

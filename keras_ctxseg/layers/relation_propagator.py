@@ -31,7 +31,7 @@ class RelationPropagator(keras.layers.Layer):
         low: Fine map `(batch, height, width, any channels)`.
         coarse: Coarse map `(batch, ~height/scale, ~width/scale, any channels)`.
 
-    Returns:
+    Call returns:
         `(batch, height, width, filters)`.
 
     Examples:

@@ -49,7 +49,7 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
         coarse: Coarse map `(batch, h, w, any channels)`; h and w are `ceil(height / scale)` and
             `ceil(width / scale)`, give or take one.
 
-    Returns:
+    Call returns:
         `(batch, height, width, filters)`.
 
     Raises:

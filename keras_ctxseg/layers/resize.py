@@ -33,7 +33,7 @@ class ResizeLike(keras.layers.Layer):
         features: Tensor `(batch, h, w, channels)`.
         like: Tensor `(batch, height, width, any)`; only its size is used.
 
-    Returns:
+    Call returns:
         Tensor `(batch, height, width, channels)` of the layer's compute dtype.
     """
 

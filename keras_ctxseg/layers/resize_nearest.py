@@ -19,7 +19,7 @@ class ResizeNearest(keras.layers.Layer):
         features: Tensor `(batch, h, w, channels)`.
         images: Tensor `(batch, image_height, image_width, any)`; only its size is used.
 
-    Returns:
+    Call returns:
         Tensor `(batch, ceil(image_height / reduction), ceil(image_width / reduction), channels)`.
     """
 

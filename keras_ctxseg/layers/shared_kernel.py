@@ -220,7 +220,7 @@ class SharedKernelConv(keras.layers.Layer):
     Call arguments:
         inputs: `(batch, height, width, channels)`.
 
-    Returns:
+    Call returns:
         A list with one `(batch, height, width, filters)` tensor a rate.
     """
 

@@ -1,5 +1,7 @@
 """KSAC: atrous spatial pyramid pooling with one kernel for all rates (arXiv 1908.09443)."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -25,23 +27,32 @@ class SharedKernelASPP(ASPP):
         fusion: `"concat"` (the paper's figure: all branches side by side), `"sum_rates"` (its
             algorithm: the rate branches are added, then concatenated with the others) or
             `"sum_all"` (ours: everything is added).
+        form: How the shared convolution is computed; see `shared_atrous_convolutions` (ours).
         image_pooling: Whether there is an image-pooling branch.
         dropout: Rate of the dropout on the output.
-        form: How the shared convolution is computed; see `shared_atrous_convolutions` (ours).
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
 
-    Returns:
+    Call returns:
         `(batch, height, width, filters)`.
     """
 
     def __init__(
-        self, filters: int = 256, rates=(6, 12, 18), fusion="concat", form="auto", **kwargs
+        self,
+        filters: int = 256,
+        rates: Sequence[int] = (6, 12, 18),
+        fusion: str = "concat",
+        form: str = "auto",
+        image_pooling: bool = True,
+        dropout: float = 0.0,
+        **kwargs,
     ):
         if fusion not in _FUSIONS:
             raise ValueError(f"`fusion` must be one of {_FUSIONS}. Received: fusion={fusion!r}")
-        super().__init__(filters=filters, rates=rates, **kwargs)
+        super().__init__(
+            filters=filters, rates=rates, image_pooling=image_pooling, dropout=dropout, **kwargs
+        )
         self.fusion = fusion
         self.form = self.shared.form = form
 

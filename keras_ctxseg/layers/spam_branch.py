@@ -1,5 +1,7 @@
 """SpaM: spatial context memoization beside a backbone (SpaceMeshLab, arXiv 2106.04025)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -37,7 +39,7 @@ class SpaMBranch(keras.layers.Layer):
     Call arguments:
         images: `(batch, height, width, channels)`, normalised.
 
-    Returns:
+    Call returns:
         `(batch, ceil(height / stride), ceil(width / stride), channels)`.
 
     Examples:
@@ -72,7 +74,9 @@ class SpaMBranch(keras.layers.Layer):
             for index, step in enumerate(strides, start=1)
         ]
 
-    def exchange(self, memory, features, reduction: int, name: str | None = None):
+    def exchange(
+        self, memory: Any, features: Any, reduction: int, name: str | None = None
+    ) -> tuple[Any, Any]:
         """Adds the exchange after one of the backbone's stages, a layer with weights of its own.
 
         Args:
@@ -152,7 +156,7 @@ class SpaMExchange(keras.layers.Layer):
         memory: S_(s-1), `(batch, ceil(height / stride), ceil(width / stride), channels)`.
         features: X_s, `(batch, ceil(height / reduction), ceil(width / reduction), any)`.
 
-    Returns:
+    Call returns:
         `(S_s, X'_s)`, of the shapes of `memory` and `features`.
     """
 

@@ -45,7 +45,7 @@ class SegmentationCrossentropy(keras.losses.Loss):
         y_pred: logits, (batch, height, width, classes).
         sample_weight: optional, (batch,) or (batch, height, width); weight 0 leaves out.
 
-    Returns:
+    Call returns:
         Float scalar, 0 with zero gradients where no pixel is valid.
 
     Raises:

@@ -25,13 +25,13 @@ class ConfusionMatrix(keras.metrics.Metric):
         name: the name of the metric.
         dtype: dtype of the counts; integers only. Default as above.
 
-    Call arguments of `update_state`:
+    Call arguments:
         y_true: integer labels, (batch, height, width).
         y_pred: logits, (batch, height, width, classes), or predicted ids of the shape of `y_true`.
         sample_weight: optional, (batch,) or (batch, height, width). Pixels of weight 0 are left
             out, all others count once: a matrix counts pixels.
 
-    Returns:
+    Call returns:
         (num_classes, num_classes) int64.
 
     Raises:

@@ -10,7 +10,7 @@ class ClassificationModel(keras.Model):
     Call arguments:
         images: `(batch, height, width, 3)`, float, RGB in 0...255.
 
-    Returns:
+    Call returns:
         A dict with `logits` `(batch, num_classes)`, float32.
     """
 

@@ -5,6 +5,7 @@ import fnmatch
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
@@ -93,7 +94,7 @@ def build(
     input_shape: tuple[int | None, int | None, int] | None = None,
     output_stride: int | None = None,
     weights: str | os.PathLike | None = None,
-    **options,
+    **options: Any,
 ) -> SegmentationModel | ClassificationModel:
     """Builds a segmentation model, or one of the classifiers.
 

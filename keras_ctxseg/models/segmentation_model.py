@@ -32,7 +32,7 @@ class SegmentationModel(ReplicatedTraining, keras.Model):
     Call arguments:
         images: `(batch, height, width, 3)`, float, RGB in 0...255, at least 33 pixels on each side.
 
-    Returns:
+    Call returns:
         A dict with `logits` `(batch, height, width, num_classes)`, float32, and what else the
         family puts out.
     """

@@ -40,10 +40,10 @@ class Segments(NamedTuple):
 
 
 def merge_segments(
-    classes,
-    confidence,
-    heatmap,
-    offsets,
+    classes: Any,
+    confidence: Any,
+    heatmap: Any,
+    offsets: Any,
     num_classes: int,
     thing_classes: Sequence[int],
     ignore_label: int = 255,
