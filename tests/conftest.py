@@ -1,4 +1,7 @@
-"""Settings that every test wants before TensorFlow is imported."""
+"""Settings that every test wants before TensorFlow is imported.
+
+Fixtures import Keras where they use it: xdist's controller reads this file too and runs no test.
+"""
 
 import os
 from pathlib import Path
@@ -9,7 +12,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
-import keras
 import numpy as np
 import pytest
 
@@ -32,6 +34,8 @@ def camvid() -> Path:
 @pytest.fixture(autouse=True)
 def _same_start():
     """Every test draws the same weights, whatever ran before it, and leaves float32 behind."""
+    import keras
+
     keras.utils.set_random_seed(20240607)
     yield
     keras.config.set_dtype_policy("float32")

@@ -1,6 +1,8 @@
 """Which part may look at which, read from the source: no import runs upwards, no circles."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,21 @@ def test_heavy_packages_load_where_they_are_used(part):
         for module, top_level in _imports(path):
             if module.split(".")[0] in ("official", "tf_keras"):
                 assert not top_level, f"{path}: {module} must be imported where it is used"
+
+
+def test_fixture_files_do_not_load_tensorflow():
+    """xdist's controller imports them and runs no test: it should need neither time nor memory."""
+    files = [str(path) for path in Path(__file__).parent.rglob("conftest.py")]
+    code = (
+        "import runpy, sys\n"
+        "for file in sys.argv[1:]:\n"
+        "    runpy.run_path(file)\n"
+        "    loaded = {'keras', 'keras_ctxseg', 'tensorflow'} & set(sys.modules)\n"
+        "    assert not loaded, f'{file} imports {loaded} at its top level'\n"
+    )
+    assert len(files) > 5
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *files], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,6 +1,5 @@
 """A tiny model with the library's contract, and random examples of mixed sizes."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -9,6 +8,8 @@ CLASSES = 4
 
 @pytest.fixture
 def model():
+    import keras
+
     keras.utils.set_random_seed(0)
     images = keras.Input((None, None, 3))
     features = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(images)

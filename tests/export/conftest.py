@@ -1,8 +1,8 @@
 import pytest
 
-from tests.export.exporting import tiny_model
-
 
 @pytest.fixture(scope="session")
 def model():
+    from tests.export.exporting import tiny_model
+
     return tiny_model()

@@ -1,12 +1,13 @@
 """One gradient function for every backend of Keras."""
 
-import keras
 import numpy as np
 import pytest
 
 
 def _value_and_gradient(function, logits):
     """`function(logits)` and its gradient, both as NumPy arrays."""
+    import keras
+
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.data.augmentations import placed_examples
-
 
 @pytest.fixture(scope="session")
 def places():
+    from tests.data.augmentations import placed_examples
+
     return placed_examples.places()
