@@ -1,43 +1,78 @@
 """keras_ctxseg: context-aware semantic segmentation on Keras 3.
 
-Importing the package registers every layer, loss, metric and model with Keras, so that
-`keras.models.load_model` needs no `custom_objects`. Parts that need TensorFlow, data sets or the
-file system load on first use.
+Importing the package registers every layer, loss, metric, optimizer and model with Keras, so that
+`keras.models.load_model` needs no `custom_objects`. Everything else is imported on first use.
 """
 
 import importlib
 import sys
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from keras_ctxseg import _weights_elsewhere
+from keras_ctxseg._lazy import lazy_exports
 from keras_ctxseg._version import __version__
+from keras_ctxseg.models import weights_elsewhere
 
-_CORE = ("layers", "backbones", "heads", "models", "losses", "metrics", "panoptic")
-# Keras must know the optimizers and the schedule too before it can load a compiled checkpoint.
-_REGISTERED = ("training.optimizers", "training.schedule")
-_LAZY = (
-    "data",
-    "training",
-    "evaluation",
-    "export",
-    "convert",
-    "benchmark",
-    "search",
-    "doctor",
-    "cli",
+if TYPE_CHECKING:
+    from keras_ctxseg import (
+        backbones,
+        benchmark,
+        cli,
+        convert,
+        costs,
+        data,
+        data_tools,
+        distribution,
+        doctor,
+        evaluation,
+        export,
+        heads,
+        inference,
+        labels,
+        layers,
+        losses,
+        metrics,
+        models,
+        panoptic,
+        prediction,
+        runs,
+        search,
+        training,
+    )
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__)
+__all__ += ["__version__"]
+
+# Every module that registers classes with Keras; a test compares this list with the source.
+_REGISTERED = (
+    "layers.aspp",
+    "layers.atrous_consensus",
+    "layers.atrous_conv",
+    "layers.batch_norm",
+    "layers.collapsed",
+    "layers.context_encoding",
+    "layers.conv_norm_act",
+    "layers.encoding",
+    "layers.image_pooling",
+    "layers.normalize_images",
+    "layers.relation_propagator",
+    "layers.relational_semantics",
+    "layers.resize",
+    "layers.resize_nearest",
+    "layers.shared_kernel",
+    "layers.shared_kernel_aspp",
+    "layers.spam_branch",
+    "losses.center_losses",
+    "losses.class_presence",
+    "losses.segmentation_crossentropy",
+    "metrics.confusion",
+    "metrics.mean_iou",
+    "metrics.pixel_accuracy",
+    "models.classification_model",
+    "models.segmentation_model",
+    "training.optimizers",
+    "training.schedule",
 )
-
-__all__ = ["__version__", *_CORE, *_LAZY]
-
-
-def __getattr__(name: str):
-    if name in _CORE or name in _LAZY:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
 
 
 def _load_elsewhere(model, weights: str) -> str:
@@ -45,9 +80,9 @@ def _load_elsewhere(model, weights: str) -> str:
 
 
 # The core must not look upwards to where other projects' weights are converted; it is told here.
-_weights_elsewhere.load = _load_elsewhere
+weights_elsewhere.load = _load_elsewhere
 
 # The `ctxseg` command prints its help without waiting for Keras, and loads the core when needed.
 if PurePath(sys.argv[0] if sys.argv else "").stem != "ctxseg":
-    for _part in (*_CORE, *_REGISTERED):
-        importlib.import_module(f"{__name__}.{_part}")
+    for _module in _REGISTERED:
+        importlib.import_module(f"{__name__}.{_module}")

@@ -24,7 +24,7 @@ from pathlib import Path
 from bakeoff_parts import runs
 from bakeoff_parts.plan import Job, Plan, read_plan
 
-from keras_ctxseg.training.config import ConfigError
+from keras_ctxseg.runs.config import ConfigError
 
 ROOT = Path(__file__).parents[1]
 USER_ERROR = 2

@@ -39,9 +39,9 @@ import numpy as np
 from float64_reference import beside_float64
 
 import keras_ctxseg as ctx
-from keras_ctxseg.export.freezing import frozen_forward
-from keras_ctxseg.export.litert_file import resized_image
-from keras_ctxseg.export.parity_report import parity_table
+from keras_ctxseg.export.graph.freezing import frozen_forward
+from keras_ctxseg.export.litert.file import resized_image
+from keras_ctxseg.export.parity.report import parity_table
 
 Case = tuple[str, keras.Model, list[np.ndarray], list[str], float]
 
@@ -113,8 +113,8 @@ def _of_presets(arguments: argparse.Namespace) -> Iterator[Case]:
 
 def _of_runs(arguments: argparse.Namespace) -> Iterator[Case]:
     from keras_ctxseg.cli._runs import open_run
-    from keras_ctxseg.training.assembly import load_dataset
-    from keras_ctxseg.training.checkpoint import load_checkpoint
+    from keras_ctxseg.runs.assembly import load_dataset
+    from keras_ctxseg.runs.checkpoint import load_checkpoint
 
     for run in arguments.runs:
         opened = open_run(run)

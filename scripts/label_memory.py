@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg.benchmark.memory_child import peak, reset_peak, resident
+from keras_ctxseg.costs.memory_child import peak, reset_peak, resident
 
 
 def main() -> int:

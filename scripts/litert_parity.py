@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=32, help="compared on (default: 32)")
     parser.add_argument("--output", type=Path, help="keep the files here")
     arguments = parser.parse_args()
-    from keras_ctxseg.export.parity_report import parity_table
+    from keras_ctxseg.export.parity.report import parity_table
 
     with tempfile.TemporaryDirectory() as scratch:
         output = arguments.output or Path(scratch)
@@ -84,8 +84,8 @@ class Rounding(NamedTuple):
 def _of_runs(arguments: argparse.Namespace, output: Path) -> Iterator:
     from keras_ctxseg.cli._runs import open_run
     from keras_ctxseg.export.file_run import export_litert_forms, export_onnx_file
-    from keras_ctxseg.training.assembly import load_dataset
-    from keras_ctxseg.training.checkpoint import load_checkpoint
+    from keras_ctxseg.runs.assembly import load_dataset
+    from keras_ctxseg.runs.checkpoint import load_checkpoint
 
     for run in arguments.runs:
         opened = open_run(run)
@@ -111,7 +111,7 @@ def _of_presets(arguments: argparse.Namespace, output: Path) -> Iterator:
     from float64_reference import beside_float64
 
     import keras_ctxseg as ctx
-    from keras_ctxseg.export.litert_file import resized_image
+    from keras_ctxseg.export.litert.file import resized_image
 
     size = tuple(int(side) for side in arguments.size.split("x"))
     dataset = ctx.data.load("context_scenes")
@@ -162,7 +162,7 @@ def _of_presets(arguments: argparse.Namespace, output: Path) -> Iterator:
 
 
 def _batched(path: Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    from keras_ctxseg.export.litert_file import LitertFile
+    from keras_ctxseg.export.litert.file import LitertFile
 
     file = LitertFile(path)
     return lambda batch: {"logits": np.stack([file(image) for image in batch])}
@@ -174,8 +174,8 @@ def _beside_rounded_weights(
     """Compares an fp16 file with an fp32 one whose weights are rounded to float16."""
     from ai_edge_litert.schema_py_generated import TensorType
 
-    from keras_ctxseg.export.litert_convert import converted
-    from keras_ctxseg.export.litert_graph import LitertGraph
+    from keras_ctxseg.export.litert.convert import converted
+    from keras_ctxseg.export.litert.graph import LitertGraph
 
     graph = LitertGraph(converted(model, *images[0].shape[:2], "fp32"))
     for tensor in graph.graph.tensors:

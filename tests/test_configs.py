@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from keras_ctxseg.benchmark.dry_run import dry_run
-from keras_ctxseg.benchmark.training_memory import TrainingMemory
-from keras_ctxseg.training.config_file import load_config
+from keras_ctxseg.costs.recipe_trial import dry_run
+from keras_ctxseg.costs.training_memory import TrainingMemory
+from keras_ctxseg.runs.config_file import load_config
 
 ROOT = Path(__file__).parents[1] / "configs"
 RECIPES = sorted(

@@ -11,27 +11,25 @@ import keras_ctxseg
 
 ROOT = Path(keras_ctxseg.__file__).parent
 CORE = {"layers", "backbones", "heads", "models", "losses", "metrics", "panoptic"}
-# What a part may import of the package, beside itself and the small modules with an underscore.
-ALLOWED = {
-    "_replicas": set(),
-    "layers": set(),
-    "backbones": {"layers"},
-    "heads": {"layers"},
-    "models": {"backbones", "heads", "layers"},
-    "losses": set(),
-    "metrics": set(),
-    "panoptic": set(),
-    "data": set(),
-    "evaluation": CORE | {"data"},
-    "export": CORE | {"data", "evaluation", "training"},
-    "training": CORE | {"data", "evaluation"},
-    "search": CORE | {"data", "evaluation", "training"},
-    "convert": {"layers", "backbones", "models"},
-    "benchmark": CORE | {"data", "evaluation", "training", "export"},
-    "doctor": CORE | {"training", "export"},
-    "cli": CORE
-    | {"data", "evaluation", "training", "export", "convert", "search", "benchmark", "doctor"},
-}
+# What a part may import of the package, beside itself and the helpers with an underscore.
+ALLOWED: dict[str, set[str]] = {"labels": set(), "distribution": {"labels"}}
+ALLOWED |= {"layers": {"labels", "distribution"}}
+ALLOWED |= {"backbones": {"layers"}, "heads": {"layers"}}
+ALLOWED |= {"models": {"backbones", "heads", "layers", "labels", "distribution"}}
+ALLOWED |= {"losses": {"labels", "distribution"}, "metrics": {"labels"}, "panoptic": {"labels"}}
+ALLOWED |= {"pages": set(), "data": {"labels"}, "convert": {"layers", "backbones", "models"}}
+_LOW = CORE | {"labels", "distribution", "data", "pages"}
+ALLOWED |= {"data_tools": {"data", "labels", "pages"}, "inference": _LOW - {"pages"}}
+ALLOWED |= {"prediction": _LOW | {"inference"}}
+ALLOWED |= {"evaluation": ALLOWED["prediction"] | {"prediction"}}
+ALLOWED |= {"runs": ALLOWED["evaluation"] | {"evaluation"}}
+ALLOWED |= {"training": ALLOWED["runs"] | {"runs", "data_tools"}}
+ALLOWED |= {"search": ALLOWED["training"] | {"training"}}
+ALLOWED |= {"export": _LOW | {"inference", "runs"}}
+ALLOWED |= {"costs": ALLOWED["training"] | {"training", "export"}}
+ALLOWED |= {"benchmark": ALLOWED["costs"] | {"costs"}}
+ALLOWED |= {"doctor": CORE | {"runs", "training", "export"}}
+ALLOWED |= {"cli": set(ALLOWED) | {"doctor"}}
 # The files of the core that hold a backend's own call; they import it inside a function.
 BACKEND_FILES = {
     "layers/atrous_conv.py",
@@ -40,7 +38,7 @@ BACKEND_FILES = {
     "panoptic/first_minimum.py",
 }
 # TensorFlow's side of several replicas; the core imports it inside a function.
-REPLICAS = "keras_ctxseg._replicas"
+REPLICAS = "keras_ctxseg.distribution"
 
 
 def _imports(path: Path):

@@ -6,7 +6,7 @@ from keras import layers
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.backbones.backbone import Backbone, FeatureInfo
-from keras_ctxseg.backbones.spinenet_spec import (
+from keras_ctxseg.backbones.block_tables import (
     EXPANSION,
     FILTERS,
     NUM_STEM_NODES,

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg.benchmark.graph import frozen, traced
+from keras_ctxseg.costs.graph import frozen, traced
 
 Form = Literal["frozen", "variables"]
 

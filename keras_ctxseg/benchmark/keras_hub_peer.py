@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_ctxseg.benchmark.graph import traced
-from keras_ctxseg.benchmark.models import trainable_parameters
-from keras_ctxseg.benchmark.multiply_adds import count_multiply_adds
 from keras_ctxseg.benchmark.own_models import kept, loaded, runs, versions
 from keras_ctxseg.benchmark.subject import Subject
+from keras_ctxseg.costs.graph import traced
+from keras_ctxseg.costs.multiply_adds import count_multiply_adds, trainable_parameters
 
 _BLOCKS = {50: [3, 4, 6, 3], 101: [3, 4, 23, 3]}
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from keras_ctxseg.benchmark.inference import Form, inference_call
 from keras_ctxseg.benchmark.latency import Latency, measure_latencies
-from keras_ctxseg.benchmark.models import trainable_parameters
-from keras_ctxseg.benchmark.multiply_adds import MultiplyAdds, count_multiply_adds
+from keras_ctxseg.costs.multiply_adds import MultiplyAdds, count_multiply_adds, trainable_parameters
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What models cost, side by side: parameters, multiply-adds, latency and memory."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -8,8 +7,12 @@ import keras
 
 from keras_ctxseg.benchmark.inference import Form, inference_call
 from keras_ctxseg.benchmark.latency import Latency, measure_latencies
-from keras_ctxseg.benchmark.memory import PeakMemory, measure_peak_memory
-from keras_ctxseg.benchmark.multiply_adds import MultiplyAdds, count_multiply_adds
+from keras_ctxseg.costs.memory import PeakMemory, measure_peak_memory
+from keras_ctxseg.costs.multiply_adds import (
+    MultiplyAdds,
+    count_multiply_adds,
+    trainable_parameters,
+)
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,6 @@ def benchmark_models(
         )
         for name, model in models.items()
     }
-
-
-def trainable_parameters(model) -> int:
-    """Number of trainable parameters of a model or layer, of Keras 3 or tf_keras."""
-    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 def _logits(model: Callable) -> Callable:

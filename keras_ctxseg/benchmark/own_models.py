@@ -10,10 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg.benchmark.graph import traced
-from keras_ctxseg.benchmark.models import trainable_parameters
-from keras_ctxseg.benchmark.multiply_adds import count_multiply_adds
 from keras_ctxseg.benchmark.subject import Subject
+from keras_ctxseg.costs.graph import traced
+from keras_ctxseg.costs.multiply_adds import count_multiply_adds, trainable_parameters
 from keras_ctxseg.models import build
 
 CALIBRATION_IMAGES = 32
@@ -167,7 +166,7 @@ def _litert(model, subject: Subject, path: Path) -> Path:
 
 def _litert_int8(model, subject: Subject, path: Path) -> Path:
     from keras_ctxseg.export import export_litert
-    from keras_ctxseg.export.parity import synthetic_images
+    from keras_ctxseg.export.parity.check import synthetic_images
 
     path = path.with_suffix(".tflite")
     images = synthetic_images([subject.size] * CALIBRATION_IMAGES)

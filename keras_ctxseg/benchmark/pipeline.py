@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keras_ctxseg.data import TrainPipeline
-    from keras_ctxseg.training import RunConfig
+    from keras_ctxseg.runs.config import RunConfig
 
 # Batches that may lie ready when the clock starts.
 _PREFETCHED = 4
@@ -46,7 +46,7 @@ def compare_pipeline(
         seconds: for each measurement of each round, at least one batch.
         rounds: both are measured this often; the best rate of each counts.
     """
-    from keras_ctxseg.training import assembly
+    from keras_ctxseg.runs import assembly
     from keras_ctxseg.training.compilation import compile_arguments
 
     dataset = assembly.load_dataset(config)

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from keras_ctxseg.benchmark.models import trainable_parameters
-from keras_ctxseg.benchmark.multiply_adds import count_multiply_adds
 from keras_ctxseg.benchmark.own_models import kept, loaded, training_step, versions
 from keras_ctxseg.benchmark.peers import tf_models_deeplabv3plus
 from keras_ctxseg.benchmark.subject import Subject
+from keras_ctxseg.costs.multiply_adds import count_multiply_adds, trainable_parameters
 
 _OPTIONS = ("depth", "output_stride", "stem")
 # Its export by the kind of input: encoded as uint8 and prepared inside (normalised, resized to the

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from keras_ctxseg.benchmark.memory_child import peak, reset_peak, resident
+from keras_ctxseg.costs.memory_child import peak, reset_peak, resident
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def _prepare(request: dict):
     subject = Subject.from_json(request["subject"])
     folder = Path(request["folder"])
     if subject.source == "floor":
-        from keras_ctxseg.benchmark.floor import matrix_product
+        from keras_ctxseg.benchmark.matrix_product import matrix_product
 
         return matrix_product()
     if subject.source == "tf-models":

@@ -4,7 +4,7 @@ import argparse
 
 from keras_ctxseg.cli._runs import parse_size
 
-# As in `keras_ctxseg.evaluation.protocol`, which takes seconds to import.
+# As in `keras_ctxseg.inference.protocol`, which takes seconds to import.
 PROTOCOLS = ("whole_image", "deeplabv3", "encnet")
 AVERAGES = ("probabilities", "logits")
 BLENDS = ("uniform", "gaussian", "triangle")

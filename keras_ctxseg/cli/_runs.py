@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keras_ctxseg.training import RunConfig
+    from keras_ctxseg.runs.config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -
     Raises:
         ValueError: if there is no such run, checkpoint or configuration.
     """
-    from keras_ctxseg.training.config import ConfigError
-    from keras_ctxseg.training.config_file import load_config
-    from keras_ctxseg.training.run_directory import RunDirectory
+    from keras_ctxseg.runs.config import ConfigError
+    from keras_ctxseg.runs.config_file import load_config
+    from keras_ctxseg.runs.run_directory import RunDirectory
 
     path = Path(run)
     if path.is_dir():

@@ -137,7 +137,7 @@ def _subjects(arguments: argparse.Namespace) -> list:
 
 
 def _options(overrides: list[str]) -> dict:
-    from keras_ctxseg.training.config_file import parse_override
+    from keras_ctxseg.runs.config_file import parse_override
 
     return {
         key: tuple(value) if isinstance(value, list) else value
@@ -235,7 +235,7 @@ def _layers(arguments: argparse.Namespace) -> None:
 
 
 def _pipeline(arguments: argparse.Namespace) -> None:
-    from keras_ctxseg.training.config_file import load_config
+    from keras_ctxseg.runs.config_file import load_config
 
     config = load_config(arguments.pipeline, arguments.overrides)
 

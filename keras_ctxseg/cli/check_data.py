@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     # Not through `keras_ctxseg.data`: neither Keras nor TensorFlow is needed.
-    from keras_ctxseg.data.checks import check, write_sheet
+    from keras_ctxseg.data_tools.checks import check, write_sheet
 
     report = check(
         arguments.path, arguments.classes, arguments.mask_format, sample=arguments.sample

@@ -79,8 +79,8 @@ def _pictures(comparison, count: int):
     Without pictures, and with a word on why, where a run's checkpoint or data are not at hand.
     """
     import keras_ctxseg as ctx
-    from keras_ctxseg.training.assembly import load_dataset
-    from keras_ctxseg.training.checkpoint import load_checkpoint
+    from keras_ctxseg.runs.assembly import load_dataset
+    from keras_ctxseg.runs.checkpoint import load_checkpoint
 
     names = [comparison.images[place] for place in comparison.most_disputed(count)]
     networks, palette = {}, None

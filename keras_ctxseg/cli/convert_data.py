@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from keras_ctxseg.training.config_file import load_config
+    from keras_ctxseg.runs.config_file import load_config
 
     config = load_config(arguments.config, arguments.overrides)
 

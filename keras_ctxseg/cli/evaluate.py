@@ -48,10 +48,10 @@ def evaluate(
 ):
     """Scores, prints the table, and writes `scores.json` and `report.html` into `output`."""
     import keras_ctxseg as ctx
-    from keras_ctxseg.evaluation.panoptic.evaluation_files import segment_files
-    from keras_ctxseg.training.assembly import build_evaluator, load_dataset
-    from keras_ctxseg.training.checkpoint import load_checkpoint
-    from keras_ctxseg.training.run_directory import RunDirectory
+    from keras_ctxseg.evaluation.panoptic_files import segment_files
+    from keras_ctxseg.runs.assembly import build_evaluator, load_dataset
+    from keras_ctxseg.runs.checkpoint import load_checkpoint
+    from keras_ctxseg.runs.run_directory import RunDirectory
 
     config = opened.config
     split = split or config.evaluation.split or config.data.validation_split

@@ -6,7 +6,7 @@ from dataclasses import replace
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run, parse_size
 
 SUMMARY = "write a checked SavedModel, LiteRT and ONNX files of a checkpoint"
-# As in `keras_ctxseg.export.litert_forms`, which takes seconds to import.
+# As in `keras_ctxseg.export.litert.forms`, which takes seconds to import.
 FORMS = ("fp32", "fp16", "dynamic", "int8", "full_int8")
 
 
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _choose_version(arguments: argparse.Namespace) -> int:
-    from keras_ctxseg.export.server_files import release, roll_back
+    from keras_ctxseg.export.saved_model.server_files import release, roll_back
 
     if arguments.serve_latest:
         version = release(arguments.run)

@@ -62,7 +62,7 @@ def _predict_exported(arguments: argparse.Namespace) -> list[str]:
         )
     import keras_ctxseg as ctx
     from keras_ctxseg.data.palettes import default_palette
-    from keras_ctxseg.evaluation.video_file import is_video
+    from keras_ctxseg.prediction.video_file import is_video
 
     videos = [path for path in images if is_video(path)]
     if videos:
@@ -94,11 +94,11 @@ def predict(
     """Writes label maps, overlays and videos, says where, and returns what went wrong."""
     import keras_ctxseg as ctx
     from keras_ctxseg.data.class_file import read_class_file
-    from keras_ctxseg.evaluation.image_paths import find_files, output_names
-    from keras_ctxseg.evaluation.video_file import is_video
-    from keras_ctxseg.training.assembly import evaluation_protocol, load_dataset
-    from keras_ctxseg.training.checkpoint import load_checkpoint
-    from keras_ctxseg.training.run_directory import RunDirectory
+    from keras_ctxseg.prediction.image_paths import find_files, output_names
+    from keras_ctxseg.prediction.video_file import is_video
+    from keras_ctxseg.runs.assembly import evaluation_protocol, load_dataset
+    from keras_ctxseg.runs.checkpoint import load_checkpoint
+    from keras_ctxseg.runs.run_directory import RunDirectory
 
     # The run knows its classes: the data set may be on another machine.
     class_file = RunDirectory(opened.folder).classes
@@ -107,10 +107,7 @@ def predict(
     scale, show = opened.config.data.image_scale, sys.stdout.isatty()
     videos = find_files(path for path in images if is_video(path))
     stills = [path for path in images if not is_video(path)]
-    passes = {
-        "protocol": evaluation_protocol(opened.config),
-        "batch_size": opened.config.evaluation.batch_size,
-    }
+    protocol, batch_size = evaluation_protocol(opened.config), opened.config.evaluation.batch_size
     failures = []
     if stills:
         result = ctx.evaluation.predict(
@@ -124,7 +121,8 @@ def predict(
             format=format,
             thing_classes=table.thing_classes,
             grouping=opened.config.panoptic,
-            **passes,
+            protocol=protocol,
+            batch_size=batch_size,
         )
         failures += [message for _, message in result.failures]
         print(f"Labels     {output / 'labels'}, {len(result.images)} images")
@@ -142,7 +140,8 @@ def predict(
                 image_scale=scale,
                 opacity=0.5 if overlay else 1.0,
                 progress=show,
-                **passes,
+                protocol=protocol,
+                batch_size=batch_size,
             )
         except ValueError as error:
             failures.append(str(error))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from keras_ctxseg.cli._runs import parse_size
 
 if TYPE_CHECKING:
-    from keras_ctxseg.data.prepare import PreparedFolder, Splitting
+    from keras_ctxseg.data_tools.prepare import PreparedFolder, Splitting
 
 SUMMARY = "make a folder data set: from colour masks, LabelMe or COCO files; split, tile, clean"
 
@@ -115,7 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     # Not through `keras_ctxseg.data`: neither Keras nor TensorFlow is needed.
-    from keras_ctxseg.data import prepare
+    from keras_ctxseg.data_tools import prepare
 
     given = arguments
     if given.mode == "colors":
@@ -156,8 +156,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _colors(arguments: argparse.Namespace) -> int:
-    from keras_ctxseg.data.prepare import color_lines, find_colors
-    from keras_ctxseg.data.prepare.pairing import find_sources
+    from keras_ctxseg.data_tools.prepare import color_lines, find_colors
+    from keras_ctxseg.data_tools.prepare.pairing import find_sources
 
     if arguments.output and arguments.output.exists():
         raise ValueError(f"{arguments.output}: expected a file that does not exist yet")
@@ -177,7 +177,7 @@ def _colors(arguments: argparse.Namespace) -> int:
 
 
 def _splitting(arguments: argparse.Namespace) -> Splitting:
-    from keras_ctxseg.data.prepare import Splitting
+    from keras_ctxseg.data_tools.prepare import Splitting
 
     return Splitting(arguments.val, arguments.test, arguments.seed, arguments.group_by)
 

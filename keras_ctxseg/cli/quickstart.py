@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from keras_ctxseg.training.config_file import load_config
+    from keras_ctxseg.runs.config_file import load_config
 
     began = time.perf_counter()
     config = load_config(arguments.config, arguments.overrides)
@@ -79,8 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _draw(config, runs: dict[str, OpenedRun]) -> Path:
     """Image, truth and both predictions for the first validation images."""
     import keras_ctxseg as ctx
-    from keras_ctxseg.training.assembly import build_evaluator, load_dataset
-    from keras_ctxseg.training.checkpoint import load_checkpoint
+    from keras_ctxseg.runs.assembly import build_evaluator, load_dataset
+    from keras_ctxseg.runs.checkpoint import load_checkpoint
 
     dataset = load_dataset(config)
     evaluators = {
@@ -103,7 +103,7 @@ def _write_images(config) -> Path:
     """Some validation images as PNG files, as `ctxseg predict` reads them."""
     from PIL import Image
 
-    from keras_ctxseg.training.assembly import load_dataset
+    from keras_ctxseg.runs.assembly import load_dataset
 
     folder = config.directory / "images"
     folder.mkdir(exist_ok=True)

@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import importlib.util
 
+    from keras_ctxseg.runs.config import ConfigError
     from keras_ctxseg.search.config_file import load_proxy, load_search_config
-    from keras_ctxseg.training.config import ConfigError
 
     # Before TensorFlow loads: a misspelt key should not cost ten seconds.
     config = load_search_config(arguments.config, arguments.overrides)

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from keras_ctxseg.training.config import ConfigError
-    from keras_ctxseg.training.config_file import load_config
+    from keras_ctxseg.runs.config import ConfigError
+    from keras_ctxseg.runs.config_file import load_config
 
     config = load_config(arguments.config, arguments.overrides)
     for name in ("count", "epochs"):
@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
                 f"`--{name}`: expected 1 or more. Received: {getattr(arguments, name)}"
             )
 
-    from keras_ctxseg.data.contact_sheet import augmented_rows, raw_rows, write_sheet
-    from keras_ctxseg.training.assembly import build_pipeline, load_dataset
+    from keras_ctxseg.data_tools.contact_sheet import augmented_rows, raw_rows, write_sheet
+    from keras_ctxseg.runs.assembly import build_pipeline, load_dataset
 
     dataset = load_dataset(config)
     few = replace(config, data=replace(config.data, cache=False))  # not worth reading them all

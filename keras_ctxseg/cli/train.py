@@ -42,13 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from keras_ctxseg.training.config_file import load_config
-    from keras_ctxseg.training.run_directory import RunDirectory
+    from keras_ctxseg.runs.config_file import load_config
+    from keras_ctxseg.runs.run_directory import RunDirectory
 
     # Before TensorFlow loads: a misspelt key should not cost ten seconds.
     config = load_config(arguments.config, arguments.overrides)
     if arguments.dry_run:
-        from keras_ctxseg.benchmark.dry_run import dry_run
+        from keras_ctxseg.costs.recipe_trial import dry_run
 
         print(dry_run(config, arguments.dry_run_size))
         return 0

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_ctxseg.convert.bricks import Brick
 from keras_ctxseg.convert.errors import ConversionError
+from keras_ctxseg.convert.layer_weights import Brick
 
 
 def class_count_only(brick: Brick, values: Mapping[str, np.ndarray]) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ctxseg.convert.bricks import Brick
+from keras_ctxseg.convert.layer_weights import Brick
 
 
 def fold(values: dict[str, np.ndarray], brick: Brick, epsilon: float) -> None:

@@ -5,7 +5,7 @@ import re
 import keras
 
 from keras_ctxseg.backbones import PARENT_BLOCKS
-from keras_ctxseg.backbones.spinenet_spec import NUM_STEM_NODES
+from keras_ctxseg.backbones.block_tables import NUM_STEM_NODES
 from keras_ctxseg.convert.errors import ConversionError
 from keras_ctxseg.convert.tables import Source, Table
 from keras_ctxseg.layers import NormalizeImages

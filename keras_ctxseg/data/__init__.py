@@ -9,54 +9,24 @@ Names load when first asked for, so that `ctx.data.palettes` and `ctx.data.Augme
 work in a process without TensorFlow.
 """
 
-import importlib
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "AugmentationConfig": "augmentation_config",
-    "ClassMixConfig": "augmentation_config",
-    "CopyPasteConfig": "augmentation_config",
-    "MosaicConfig": "augmentation_config",
-    "RandAugmentConfig": "augmentation_config",
-    "SegmentationDataset": "dataset",
-    "TrainPipeline": "pipeline",
-    "check": "checks",
-    "evaluation_examples": "evaluation_split",
-    "list_datasets": "registry",
-    "load": "registry",
-    "published": "registry",
-    "read_image": "images",
-    "write_tfrecords": "tfrecord",
-}
-_MODULES = ("palettes",)
+from keras_ctxseg._lazy import lazy_exports
 
-__all__ = [
-    "AugmentationConfig",
-    "ClassMixConfig",
-    "CopyPasteConfig",
-    "MosaicConfig",
-    "RandAugmentConfig",
-    "SegmentationDataset",
-    "TrainPipeline",
-    "check",
-    "evaluation_examples",
-    "list_datasets",
-    "load",
-    "palettes",
-    "published",
-    "read_image",
-    "write_tfrecords",
-]
+if TYPE_CHECKING:
+    from keras_ctxseg.data import palettes
+    from keras_ctxseg.data.augmentation_config import (
+        AugmentationConfig,
+        ClassMixConfig,
+        CopyPasteConfig,
+        MosaicConfig,
+        RandAugmentConfig,
+    )
+    from keras_ctxseg.data.dataset import SegmentationDataset
+    from keras_ctxseg.data.evaluation_split import evaluation_examples
+    from keras_ctxseg.data.images import read_image
+    from keras_ctxseg.data.pipeline import TrainPipeline
+    from keras_ctxseg.data.registry import list_datasets, load, published
+    from keras_ctxseg.data.tfrecord import write_tfrecords
 
-
-def __getattr__(name: str):
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from keras_ctxseg._naming import nearest
+from keras_ctxseg.data.file_problems import FileError
 from keras_ctxseg.data.palettes import IGNORE_LABEL, default_palette
-from keras_ctxseg.data.problems import FileError
 
 _KEYS = ("classes", "void", "ignore_label", "label_map", "palette", "void_colors", "things")
 _RAW_IDS = 1 << 16

@@ -9,7 +9,7 @@ import os
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from keras_ctxseg.data.problems import FileError
+from keras_ctxseg.data.file_problems import FileError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 

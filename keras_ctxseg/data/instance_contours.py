@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ctxseg._panoptic_labels import STEP
+from keras_ctxseg.labels.panoptic import STEP
 
 LINE = np.array([255, 255, 255], np.uint8)
 

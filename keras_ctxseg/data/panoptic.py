@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_ctxseg._panoptic_labels import CROWD, STEP, class_ids, instance_numbers
+from keras_ctxseg.labels.panoptic import CROWD, STEP, class_ids, instance_numbers
 
 PARTNER_STEP = 1 << 13  # instances of one example stay below
 

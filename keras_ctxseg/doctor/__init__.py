@@ -7,7 +7,12 @@ Nothing here imports Keras or TensorFlow into the process that asks: a broken in
 a process without a word, and the doctor is there to say so.
 """
 
-from keras_ctxseg.doctor.examination import examine
-from keras_ctxseg.doctor.finding import Finding, as_json, as_table, is_broken
+from typing import TYPE_CHECKING
 
-__all__ = ["Finding", "as_json", "as_table", "examine", "is_broken"]
+from keras_ctxseg._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from keras_ctxseg.doctor.examination import examine
+    from keras_ctxseg.doctor.finding import Finding, as_json, as_table, is_broken
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

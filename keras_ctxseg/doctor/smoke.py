@@ -84,7 +84,7 @@ def _train(parts: dict) -> str:
 def _save_and_load(parts: dict) -> str:
     import numpy as np
 
-    from keras_ctxseg.training.checkpoint import (
+    from keras_ctxseg.runs.checkpoint import (
         TrainingState,
         check_whole,
         load_checkpoint,

@@ -10,21 +10,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg._grouping_options import GroupingOptions
-from keras_ctxseg._panoptic_labels import class_ids
-from keras_ctxseg.evaluation.full_size import check_num_classes
 from keras_ctxseg.evaluation.image_counts import ImageCounts, count_image
-from keras_ctxseg.evaluation.on_replicas import on_replicas
-from keras_ctxseg.evaluation.panoptic.predictor import PanopticPredictor
-from keras_ctxseg.evaluation.predictor import Predictor
-from keras_ctxseg.evaluation.progress import track
-from keras_ctxseg.evaluation.protocol import Protocol
 from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore, background_class
 from keras_ctxseg.evaluation.size_batches import (
     Example,
     batches_of_equal_size,
     example_name,
 )
+from keras_ctxseg.inference.full_size import check_num_classes
+from keras_ctxseg.inference.panoptic_predictor import PanopticPredictor
+from keras_ctxseg.inference.predictor import Predictor
+from keras_ctxseg.inference.protocol import Protocol
+from keras_ctxseg.inference.replicas import on_replicas
+from keras_ctxseg.labels.panoptic import class_ids
 from keras_ctxseg.metrics.bootstrap import check_block
 from keras_ctxseg.metrics.panoptic_quality import (
     PanopticCounts,
@@ -33,6 +31,8 @@ from keras_ctxseg.metrics.panoptic_quality import (
     panoptic_scores,
 )
 from keras_ctxseg.metrics.scores import scores_from_confusion
+from keras_ctxseg.panoptic.options import GroupingOptions
+from keras_ctxseg.prediction.progress import track
 
 
 class Evaluator:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_ctxseg._page import render_page
 from keras_ctxseg.evaluation.report_curves import (
     boundary_charts,
     calibration_charts,
@@ -26,6 +25,7 @@ from keras_ctxseg.evaluation.report_pictures import sample_pictures
 from keras_ctxseg.evaluation.report_scores import other_conventions, score_tiles
 from keras_ctxseg.evaluation.result import ABSENT_POLICY, EvaluationResult
 from keras_ctxseg.evaluation.samples import ReportSample
+from keras_ctxseg.pages.page import render_page
 
 TEMPLATE = "report.html.j2"
 

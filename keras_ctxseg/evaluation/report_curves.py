@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ctxseg.evaluation.svg_chart import Line, line_chart
+from keras_ctxseg.pages.svg_chart import Line, line_chart
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_ctxseg.evaluation import details
+from keras_ctxseg.evaluation import summaries
 from keras_ctxseg.evaluation.image_counts import ImageCounts
-from keras_ctxseg.evaluation.panoptic.summary import panoptic_table
-from keras_ctxseg.evaluation.protocol import Protocol
+from keras_ctxseg.evaluation.panoptic_summary import panoptic_table
 from keras_ctxseg.evaluation.scores_file import ABSENT_POLICY, scores_to_dict, scores_to_text
+from keras_ctxseg.inference.protocol import Protocol
 from keras_ctxseg.metrics.bootstrap import resample_images
 from keras_ctxseg.metrics.calibration import CalibrationCounts
 from keras_ctxseg.metrics.panoptic_quality import PanopticScores
@@ -80,30 +80,30 @@ class EvaluationResult:
     block: int = 1
 
     @cached_property
-    def boundary(self) -> details.BoundaryScores | None:
+    def boundary(self) -> summaries.BoundaryScores | None:
         """Scores along the contours; None where the evaluator left the details out."""
         if not self._has_details:
             return None
         count = len(self.counts)
         draws = resample_images(count, RESAMPLES, SEED, self.block) if count > 1 else None
-        return details.boundary_scores(self.counts, draws, LEVEL)
+        return summaries.boundary_scores(self.counts, draws, LEVEL)
 
     @cached_property
-    def calibration(self) -> details.Calibration | None:
+    def calibration(self) -> summaries.Calibration | None:
         """Confidence against accuracy; None where the evaluator left the details out."""
         if not self._has_details:
             return None
-        stacked = details.stack_calibration(self.counts)
-        return details.calibration(CalibrationCounts(*(part.sum(axis=0) for part in stacked)))
+        stacked = summaries.stack_calibration(self.counts)
+        return summaries.calibration(CalibrationCounts(*(part.sum(axis=0) for part in stacked)))
 
     @cached_property
-    def intervals(self) -> details.Intervals | None:
+    def intervals(self) -> summaries.Intervals | None:
         """How sure the figures are, by a bootstrap over images; None for fewer than two."""
         if len(self.counts) < 2:
             return None
         background = background_class(self.class_names)
         classes = len(self.class_names)
-        return details.intervals(
+        return summaries.intervals(
             self.counts, classes, background, RESAMPLES, SEED, self.block, LEVEL
         )
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_ctxseg._panoptic_labels import class_ids
 from keras_ctxseg.evaluation.evaluator import Evaluator
 from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
 from keras_ctxseg.evaluation.size_batches import example_name
+from keras_ctxseg.labels.panoptic import class_ids
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_ctxseg.export.parity_report import ParityReport, parity_table
+from keras_ctxseg.export.parity.report import ParityReport, parity_table
 from keras_ctxseg.export.static_file import FileMetadata
 
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from keras_ctxseg._panoptic_labels import class_ids
-from keras_ctxseg.export.litert import export_litert
-from keras_ctxseg.export.litert_forms import litert_form
-from keras_ctxseg.export.onnx_export import export_onnx
+from keras_ctxseg.export.litert.export import export_litert
+from keras_ctxseg.export.litert.forms import litert_form
+from keras_ctxseg.export.onnx.export import export_onnx
 from keras_ctxseg.export.result import ExportResult
+from keras_ctxseg.labels.panoptic import class_ids
 
 if TYPE_CHECKING:
     from keras_ctxseg.data import SegmentationDataset
-    from keras_ctxseg.training import RunConfig
+    from keras_ctxseg.runs.config import RunConfig
 
 
 def export_litert_forms(

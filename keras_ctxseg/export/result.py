@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_ctxseg.export.parity_report import ParityReport
+from keras_ctxseg.export.parity.report import ParityReport
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import keras
 
 from keras_ctxseg.export.file_run import export_litert_forms, export_onnx_file
-from keras_ctxseg.export.onnx_file import require_onnx
+from keras_ctxseg.export.onnx.file import require_onnx
 from keras_ctxseg.export.result import ExportResult
-from keras_ctxseg.export.saved_model import export_saved_model
-from keras_ctxseg.export.server_files import write_server_files
+from keras_ctxseg.export.saved_model.export import export_saved_model
+from keras_ctxseg.export.saved_model.server_files import write_server_files
 
 if TYPE_CHECKING:
-    from keras_ctxseg.training import RunConfig
+    from keras_ctxseg.runs.config import RunConfig
 
 
 def export_run(
@@ -49,9 +49,9 @@ def export_run(
         ValueError: see `export_saved_model`, `export_litert` and `export_onnx`; or the checkpoint
             is missing or has other classes than the data set.
     """
-    from keras_ctxseg.training.assembly import load_dataset
-    from keras_ctxseg.training.checkpoint import load_checkpoint
-    from keras_ctxseg.training.run_directory import RunDirectory
+    from keras_ctxseg.runs.assembly import load_dataset
+    from keras_ctxseg.runs.checkpoint import load_checkpoint
+    from keras_ctxseg.runs.run_directory import RunDirectory
 
     if config.export.onnx:
         require_onnx()  # Before anything is written.
@@ -91,7 +91,7 @@ def export_run(
 
 def _facts(config: RunConfig, checkpoint: Path) -> dict[str, str]:
     """What the run knows about its model, for the card."""
-    from keras_ctxseg.training.run_directory import RunDirectory
+    from keras_ctxseg.runs.run_directory import RunDirectory
 
     split = config.data.validation_split
     facts = {"Data set": f"`{config.data.name}`, compared on `{split}`"}
@@ -112,7 +112,7 @@ def _facts(config: RunConfig, checkpoint: Path) -> dict[str, str]:
 
 
 def _in_float32(model: keras.Model, config: RunConfig, num_classes: int) -> keras.Model:
-    from keras_ctxseg.training.assembly import build_model
+    from keras_ctxseg.runs.assembly import build_model
 
     config = dataclasses.replace(
         config,

@@ -13,8 +13,12 @@ import keras
 import numpy as np
 
 from keras_ctxseg.export.errors import ExportError
-from keras_ctxseg.export.labels_file import checked_names, checked_palette, logits_channels
-from keras_ctxseg.export.parity_report import ParityReport
+from keras_ctxseg.export.parity.report import ParityReport
+from keras_ctxseg.export.saved_model.labels_file import (
+    checked_names,
+    checked_palette,
+    logits_channels,
+)
 from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 
 
@@ -96,10 +100,10 @@ def open_file(path: str | Path, threads: int | None = None) -> StaticFile:
         ExportError: it cannot be loaded, or has other inputs or outputs.
     """
     if Path(path).suffix == ".onnx":
-        from keras_ctxseg.export.onnx_file import OnnxFile
+        from keras_ctxseg.export.onnx.file import OnnxFile
 
         return OnnxFile(path, threads)
-    from keras_ctxseg.export.litert_file import LitertFile
+    from keras_ctxseg.export.litert.file import LitertFile
 
     return LitertFile(path, threads)
 

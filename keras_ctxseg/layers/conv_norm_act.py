@@ -8,7 +8,7 @@ from keras import ops
 from keras_ctxseg.layers.atrous_conv import AtrousConv2D
 from keras_ctxseg.layers.batch_norm import BatchNorm
 from keras_ctxseg.layers.collapsed import CollapsedConv2D, CollapsedDepthwiseConv2D
-from keras_ctxseg.layers.rearrangement import current_rearrangement
+from keras_ctxseg.layers.rearranged_arithmetic import current_rearrangement
 from keras_ctxseg.layers.resize import resize_bilinear
 from keras_ctxseg.layers.upsampled_conv import costs_less, upsampled_convolution
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_ctxseg.layers.atrous_conv import atrous_convolution
-from keras_ctxseg.layers.rearrangement import current_rearrangement
+from keras_ctxseg.layers.rearranged_arithmetic import current_rearrangement
 from keras_ctxseg.layers.sampling import (
     sampling_matrix,
     sum_columns,

@@ -1,12 +1,12 @@
 """Losses on float outputs and integer label maps; nothing but Keras and NumPy."""
 
-from keras_ctxseg.losses.center_losses import CenterHeatmapLoss, CenterOffsetLoss
-from keras_ctxseg.losses.class_presence import ClassPresenceLoss
-from keras_ctxseg.losses.segmentation_crossentropy import SegmentationCrossentropy
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CenterHeatmapLoss",
-    "CenterOffsetLoss",
-    "ClassPresenceLoss",
-    "SegmentationCrossentropy",
-]
+from keras_ctxseg._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from keras_ctxseg.losses.center_losses import CenterHeatmapLoss, CenterOffsetLoss
+    from keras_ctxseg.losses.class_presence import ClassPresenceLoss
+    from keras_ctxseg.losses.segmentation_crossentropy import SegmentationCrossentropy
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

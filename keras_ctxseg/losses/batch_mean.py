@@ -25,7 +25,7 @@ def batch_mean(total, count):
     """
     if keras.backend.backend() != "tensorflow":
         return ops.divide_no_nan(total, count)
-    from keras_ctxseg._replicas.collectives import all_reduce_sum, number_of_replicas
+    from keras_ctxseg.distribution.collectives import all_reduce_sum, number_of_replicas
 
     replicas = number_of_replicas()
     if replicas == 1:

@@ -7,7 +7,7 @@ import abc
 import keras
 from keras import ops
 
-from keras_ctxseg._label_maps import alarm_factor, pixel_weights
+from keras_ctxseg.labels.maps import alarm_factor, pixel_weights
 from keras_ctxseg.losses.batch_mean import batch_mean
 from keras_ctxseg.losses.center_targets import (
     check_instance_output,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_ctxseg._panoptic_labels import CROWD, class_ids, instance_numbers
+from keras_ctxseg.labels.panoptic import CROWD, class_ids, instance_numbers
 
 MAX_INSTANCES = 4095  # numbers that an image may give its things
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_ctxseg._label_maps import count_ids, widest_integer
+from keras_ctxseg.labels.maps import count_ids, widest_integer
 
 PARTS = 10_000  # fractions are held to four decimal places
 DIGITS = 256
@@ -66,6 +66,6 @@ def _ceil_of_product(fraction: float, count):
 def _over_replicas(counts):
     if keras.backend.backend() != "tensorflow":
         return counts
-    from keras_ctxseg._replicas.collectives import all_reduce_sum
+    from keras_ctxseg.distribution.collectives import all_reduce_sum
 
     return all_reduce_sum([counts])[0]

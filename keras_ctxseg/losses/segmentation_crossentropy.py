@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ctxseg._label_maps import (
+from keras_ctxseg.labels.maps import (
     alarm_factor,
     check_label_map,
     pixel_weights,

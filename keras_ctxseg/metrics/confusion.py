@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_ctxseg._label_maps import count_ids, pixel_weights, split_labels, widest_integer
+from keras_ctxseg.labels.maps import count_ids, pixel_weights, split_labels, widest_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_ctxseg")

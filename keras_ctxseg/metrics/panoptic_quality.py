@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ctxseg._panoptic_labels import CROWD, class_ids, instance_numbers
+from keras_ctxseg.labels.panoptic import CROWD, class_ids, instance_numbers
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_ctxseg._label_maps import alarm_factor
+from keras_ctxseg.labels.maps import alarm_factor
 from keras_ctxseg.metrics.confusion import ConfusionMatrix
 
 

@@ -39,7 +39,7 @@ class ReplicatedTraining:
         strategy = getattr(self, "_distribute_strategy", None)
         if strategy is None:
             return False
-        from keras_ctxseg._replicas.steps import is_replicated
+        from keras_ctxseg.distribution.steps import is_replicated
 
         return is_replicated(strategy)
 
@@ -47,7 +47,7 @@ class ReplicatedTraining:
     def fit(self, *args, **kwargs):
         if not self.is_replicated:
             return super().fit(*args, **kwargs)
-        from keras_ctxseg._replicas.arguments import fit_arguments, named
+        from keras_ctxseg.distribution.arguments import fit_arguments, named
 
         return super().fit(**fit_arguments(self, named(super().fit, args, kwargs)))
 
@@ -55,7 +55,7 @@ class ReplicatedTraining:
     def evaluate(self, *args, **kwargs):
         if not self.is_replicated:
             return super().evaluate(*args, **kwargs)
-        from keras_ctxseg._replicas.arguments import evaluate_arguments, named
+        from keras_ctxseg.distribution.arguments import evaluate_arguments, named
 
         return super().evaluate(**evaluate_arguments(self, named(super().evaluate, args, kwargs)))
 
@@ -63,7 +63,7 @@ class ReplicatedTraining:
     def predict(self, *args, **kwargs):
         if not self.is_replicated:
             return super().predict(*args, **kwargs)
-        from keras_ctxseg._replicas.arguments import named, predict_arguments
+        from keras_ctxseg.distribution.arguments import named, predict_arguments
 
         return super().predict(**predict_arguments(self, named(super().predict, args, kwargs)))
 
@@ -75,21 +75,21 @@ class ReplicatedTraining:
                 "`accumulate_steps` needs Keras on TensorFlow; elsewhere give the optimizer "
                 f"gradient_accumulation_steps. Received: {self.accumulate_steps}"
             )
-        from keras_ctxseg._replicas.steps import train_step
+        from keras_ctxseg.distribution.steps import train_step
 
         return train_step(self, *arguments)
 
     def test_step(self, *arguments):
         if not self.is_replicated:
             return super().test_step(*arguments)
-        from keras_ctxseg._replicas.steps import test_step
+        from keras_ctxseg.distribution.steps import test_step
 
         return test_step(self, *arguments)
 
     def predict_on_batch(self, x):
         if not self.is_replicated:
             return super().predict_on_batch(x)
-        from keras_ctxseg._replicas.steps import predict_on_batch
+        from keras_ctxseg.distribution.steps import predict_on_batch
 
         return predict_on_batch(self, x)
 
@@ -98,7 +98,7 @@ class ReplicatedTraining:
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         if not self.is_replicated:
             return super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
-        from keras_ctxseg._replicas.steps import symbolic_batch
+        from keras_ctxseg.distribution.steps import symbolic_batch
 
         if iterator is not None:
             data_batch = symbolic_batch(self.distribute_strategy, iterator)
@@ -108,14 +108,14 @@ class ReplicatedTraining:
     def _make_function(self, step_function, *args, **kwargs):
         if not self.is_replicated:
             return super()._make_function(step_function, *args, **kwargs)
-        from keras_ctxseg._replicas.steps import make_function
+        from keras_ctxseg.distribution.steps import make_function
 
         return make_function(self, step_function)
 
     def make_predict_function(self, force=False):
         if not self.is_replicated:
             return super().make_predict_function(force=force)
-        from keras_ctxseg._replicas.steps import make_predict_function
+        from keras_ctxseg.distribution.steps import make_predict_function
 
         if self.predict_function is None or force:
             self.predict_function = make_predict_function(self)

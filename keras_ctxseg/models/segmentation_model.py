@@ -4,7 +4,7 @@ import functools
 
 import keras
 
-from keras_ctxseg._panoptic_labels import INSTANCE_OUTPUTS, class_ids, is_panoptic
+from keras_ctxseg.labels.panoptic import INSTANCE_OUTPUTS, class_ids, is_panoptic
 from keras_ctxseg.models.replicated import ReplicatedTraining
 
 MINIMUM_SIZE = 33

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import keras
 
 from keras_ctxseg.backbones import Backbone, SpineNet
-from keras_ctxseg.backbones.spinenet_spec import SCALES
+from keras_ctxseg.backbones.block_tables import SCALES
 from keras_ctxseg.heads import classify, deeplabv3plus_decoder
 from keras_ctxseg.layers import ASPP, ResizeLike
 from keras_ctxseg.models.deeplab import default_rates

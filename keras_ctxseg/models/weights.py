@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_ctxseg import _weights_elsewhere
 from keras_ctxseg._naming import nearest
+from keras_ctxseg.models import weights_elsewhere
 from keras_ctxseg.models.segmentation_model import SegmentationModel
 
 _LOG = logging.getLogger("keras_ctxseg")
@@ -29,10 +29,10 @@ def load_weights(model: SegmentationModel, weights: str | os.PathLike) -> None:
         ValueError: If there is no such file, or if it belongs to another model.
     """
     text = os.fspath(weights)
-    if _weights_elsewhere.is_elsewhere(text):
-        if _weights_elsewhere.load is None:
+    if weights_elsewhere.is_elsewhere(text):
+        if weights_elsewhere.load is None:
             raise ValueError(f"`weights`: {text!r} needs keras_ctxseg.convert, which is not there")
-        _LOG.warning("%s: %s", model.name, _weights_elsewhere.load(model, text))
+        _LOG.warning("%s: %s", model.name, weights_elsewhere.load(model, text))
         return
     summary = load_own_weights(model, Path(text))
     if summary:

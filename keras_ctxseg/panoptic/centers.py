@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from keras_ctxseg._grouping_options import GroupingOptions
+from keras_ctxseg.panoptic.options import GroupingOptions
 
 
 class Centers(NamedTuple):

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from keras_ctxseg._grouping_options import GroupingOptions
-from keras_ctxseg._label_maps import count_ids
-from keras_ctxseg._panoptic_labels import panoptic_labels
+from keras_ctxseg.labels.maps import count_ids
+from keras_ctxseg.labels.panoptic import panoptic_labels
 from keras_ctxseg.panoptic.centers import find_centers
 from keras_ctxseg.panoptic.grouping import nearest_centers
+from keras_ctxseg.panoptic.options import GroupingOptions
 
 
 class Segments(NamedTuple):

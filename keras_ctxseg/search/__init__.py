@@ -4,41 +4,27 @@ Everything loads on first use. `Topology`, `SearchSpace`, `count_cost` need neit
 Optuna; `run_search` needs Optuna, the extra `search`.
 """
 
-import importlib
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "Candidate": "objective",
-    "Confirmation": "records",
-    "Cost": "arithmetic",
-    "SearchConfig": "config",
-    "SearchResult": "records",
-    "SearchSpace": "space",
-    "StoppedError": "stopping",
-    "Topology": "topology",
-    "TrainingObjective": "objective",
-    "TrialRecord": "records",
-    "confirm": "confirmation",
-    "count_cost": "arithmetic",
-    "draw_topology": "drawing",
-    "hopeless": "stopping",
-    "load_result": "run",
-    "load_search_config": "config_file",
-    "load_topology": "topology",
-    "pareto_front": "records",
-    "run_search": "run",
-    "save_topology": "topology",
-    "topology_from_options": "topology",
-    "write_summary": "summary",
-}
+from keras_ctxseg._lazy import lazy_exports
 
-__all__ = list(_HOMES)
+if TYPE_CHECKING:
+    from keras_ctxseg.search.arithmetic import Cost, count_cost
+    from keras_ctxseg.search.config import SearchConfig
+    from keras_ctxseg.search.config_file import load_search_config
+    from keras_ctxseg.search.confirmation import confirm
+    from keras_ctxseg.search.drawing import draw_topology
+    from keras_ctxseg.search.objective import Candidate, TrainingObjective
+    from keras_ctxseg.search.records import Confirmation, SearchResult, TrialRecord, pareto_front
+    from keras_ctxseg.search.run import load_result, run_search
+    from keras_ctxseg.search.space import SearchSpace
+    from keras_ctxseg.search.stopping import StoppedError, hopeless
+    from keras_ctxseg.search.summary import write_summary
+    from keras_ctxseg.search.topology import (
+        Topology,
+        load_topology,
+        save_topology,
+        topology_from_options,
+    )
 
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

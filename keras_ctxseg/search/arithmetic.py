@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from keras_ctxseg._block_tables import (
+from keras_ctxseg.backbones.block_tables import (
     EXPANSION,
     FILTERS,
     NUM_STEM_NODES,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from keras_ctxseg.training.config import ConfigError
+from keras_ctxseg.runs.config import ConfigError
 
 
 def _require(condition: bool, key: str, expected: str, value: Any) -> None:

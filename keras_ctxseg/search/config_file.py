@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from keras_ctxseg._block_tables import TABLES
 from keras_ctxseg._naming import nearest
+from keras_ctxseg.backbones.block_tables import TABLES
+from keras_ctxseg.runs.config import ConfigError, RunConfig
+from keras_ctxseg.runs.config_file import load_config, load_typed
 from keras_ctxseg.search.config import SearchConfig
-from keras_ctxseg.training.config import ConfigError, RunConfig
-from keras_ctxseg.training.config_file import load_config, load_typed
 
 MODEL_PREFIX = "spinenet_seg_"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from keras_ctxseg.runs.config import ConfigError
 from keras_ctxseg.search.config import SearchConfig
 from keras_ctxseg.search.config_file import load_proxy
 from keras_ctxseg.search.confirmed import study_name
@@ -14,7 +15,6 @@ from keras_ctxseg.search.records import SearchResult, TrialRecord
 from keras_ctxseg.search.run import load_result, run_search
 from keras_ctxseg.search.storage import FileLock
 from keras_ctxseg.search.topology import load_topology, save_topology
-from keras_ctxseg.training.config import ConfigError
 
 
 def confirm(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras_ctxseg._block_tables import NUM_STEM_NODES, adopted_nodes
+from keras_ctxseg.backbones.block_tables import NUM_STEM_NODES, adopted_nodes
 from keras_ctxseg.search.topology import Topology
 
 _STEP, _ROW, _HALF = 40, 52, 12  # between blocks, between levels, of a block; in SVG units

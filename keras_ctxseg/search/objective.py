@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from keras_ctxseg.runs.config import RunConfig
+from keras_ctxseg.runs.config_file import save_config
+from keras_ctxseg.runs.run_directory import RunDirectory
 from keras_ctxseg.search.config import WorkerConfig
 from keras_ctxseg.search.topology import Topology
-from keras_ctxseg.training.config import RunConfig
-from keras_ctxseg.training.config_file import save_config
-from keras_ctxseg.training.run_directory import RunDirectory
 
 Report = Callable[[int, float], None]
 """`report(epochs, mean_iou)`; raises to end the trial."""

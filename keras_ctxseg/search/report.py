@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ctxseg._page import render_page
-from keras_ctxseg.evaluation.svg_chart import Line, line_chart
+from keras_ctxseg.pages.page import render_page
+from keras_ctxseg.pages.svg_chart import Line, line_chart
 from keras_ctxseg.search.config import SearchConfig
 from keras_ctxseg.search.drawing import draw_topology
 from keras_ctxseg.search.importance import LEAST_TRIALS, gene_importance, trait_correlations

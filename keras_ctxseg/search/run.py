@@ -14,7 +14,8 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from keras_ctxseg._block_tables import PARENT_BLOCKS
+from keras_ctxseg.backbones.block_tables import PARENT_BLOCKS
+from keras_ctxseg.runs.config import ConfigError, RunConfig
 from keras_ctxseg.search import records
 from keras_ctxseg.search.config import SearchConfig
 from keras_ctxseg.search.config_file import load_proxy
@@ -35,7 +36,6 @@ from keras_ctxseg.search.study import (
     warm_starts,
 )
 from keras_ctxseg.search.topology import Topology
-from keras_ctxseg.training.config import ConfigError, RunConfig
 
 
 class SearchStoppedError(ConfigError):
@@ -224,7 +224,7 @@ def _result(config: SearchConfig, ledger: Ledger) -> SearchResult:
 
 
 def _classes(proxy: RunConfig) -> int:
-    from keras_ctxseg.training.assembly import load_dataset
+    from keras_ctxseg.runs.assembly import load_dataset
 
     return load_dataset(proxy).num_classes
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ctxseg._block_tables import NUM_STEM_NODES, PARENT_BLOCKS, BlockSpec
+from keras_ctxseg.backbones.block_tables import NUM_STEM_NODES, PARENT_BLOCKS, BlockSpec
 from keras_ctxseg.search.topology import Topology
 
 FRACTION: tuple = ()

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_ctxseg.training.config import ConfigError
+from keras_ctxseg.runs.config import ConfigError
 
 if TYPE_CHECKING:
     import optuna

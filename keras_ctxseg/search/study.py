@@ -9,7 +9,9 @@ from typing import Any
 
 import optuna
 
-from keras_ctxseg._block_tables import TABLES
+from keras_ctxseg.backbones.block_tables import TABLES
+from keras_ctxseg.runs.config import ConfigError, RunConfig
+from keras_ctxseg.runs.config_schema import plain
 from keras_ctxseg.search.arithmetic import Cost, count_cost
 from keras_ctxseg.search.config import FilterConfig, SearchConfig
 from keras_ctxseg.search.config_file import MODEL_PREFIX
@@ -18,8 +20,6 @@ from keras_ctxseg.search.sampler import make_sampler
 from keras_ctxseg.search.space import SearchSpace
 from keras_ctxseg.search.storage import open_storage
 from keras_ctxseg.search.topology import Topology, load_topology
-from keras_ctxseg.training.config import ConfigError, RunConfig
-from keras_ctxseg.training.config_schema import plain
 
 _FACTS = "keras_ctxseg"
 

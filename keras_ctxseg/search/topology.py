@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from keras_ctxseg._block_tables import (
+from keras_ctxseg._naming import nearest
+from keras_ctxseg.backbones.block_tables import (
     NUM_STEM_NODES,
     BlockSpec,
     adopted_nodes,
@@ -19,7 +20,6 @@ from keras_ctxseg._block_tables import (
     read_blocks,
     required_nodes,
 )
-from keras_ctxseg._naming import nearest
 
 FINEST_LEVELS = (2, 3, 4, 5)
 

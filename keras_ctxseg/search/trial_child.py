@@ -16,7 +16,7 @@ from pathlib import Path
 def main(recipe: str, result: str) -> None:
     """Trains, and writes the result as JSON."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from keras_ctxseg.training.config_file import load_config
+    from keras_ctxseg.runs.config_file import load_config
     from keras_ctxseg.training.run import train
 
     run = train(load_config(recipe), overwrite=True)

@@ -4,43 +4,31 @@ Everything loads on first use: the configuration needs neither Keras nor TensorF
 optimizers work on every Keras backend.
 """
 
-import importlib
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "AdamW": "optimizers",
-    "AugmentationConfig": "config",
-    "ConfigError": "config",
-    "DataConfig": "config",
-    "EvaluationConfig": "config",
-    "ExportConfig": "config",
-    "ModelConfig": "config",
-    "LossScaleOptimizer": "optimizers",
-    "PolyDecay": "schedule",
-    "PreemptedError": "preemption",
-    "RunConfig": "config",
-    "RunResult": "run",
-    "SGD": "optimizers",
-    "TrainingConfig": "config",
-    "TrainingDivergedError": "divergence",
-    "WorkerLostError": "workers",
-    "averaged_weights": "averaging",
-    "create_strategy": "strategy",
-    "default_compile": "compilation",
-    "load_checkpoint": "checkpoint",
-    "load_config": "config_file",
-    "save_checkpoint": "checkpoint",
-    "save_config": "config_file",
-    "train": "run",
-}
+from keras_ctxseg._lazy import lazy_exports
 
-__all__ = list(_HOMES)
+if TYPE_CHECKING:
+    from keras_ctxseg.data.augmentation_config import AugmentationConfig
+    from keras_ctxseg.distribution.workers import WorkerLostError
+    from keras_ctxseg.runs.checkpoint import load_checkpoint, save_checkpoint
+    from keras_ctxseg.runs.config import (
+        ConfigError,
+        DataConfig,
+        EvaluationConfig,
+        ExportConfig,
+        ModelConfig,
+        RunConfig,
+        TrainingConfig,
+    )
+    from keras_ctxseg.runs.config_file import load_config, save_config
+    from keras_ctxseg.training.averaging import averaged_weights
+    from keras_ctxseg.training.compilation import default_compile
+    from keras_ctxseg.training.divergence import TrainingDivergedError
+    from keras_ctxseg.training.optimizers import SGD, AdamW, LossScaleOptimizer
+    from keras_ctxseg.training.preemption import PreemptedError
+    from keras_ctxseg.training.run import RunResult, train
+    from keras_ctxseg.training.schedule import PolyDecay
+    from keras_ctxseg.training.strategy import create_strategy
 
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -11,7 +11,7 @@ from keras_ctxseg.losses import (
     SegmentationCrossentropy,
 )
 from keras_ctxseg.metrics import MeanIoU, PixelAccuracy
-from keras_ctxseg.training.config import TrainingConfig
+from keras_ctxseg.runs.config import TrainingConfig
 from keras_ctxseg.training.optimizers import SGD, AdamW, LossScaleOptimizer
 from keras_ctxseg.training.schedule import PolyDecay
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras_ctxseg as ctx
-from keras_ctxseg.training.config import ConfigError, RunConfig
+from keras_ctxseg.runs.config import ConfigError, RunConfig
 
 SAMPLED_PAIRS = 32  # of each split; about a second
 
 
 def check_data(config: RunConfig, say: Callable[[str], None] = print) -> None:
-    """Run `ctx.data.check` on a folder data set, as `data.check` says.
+    """Run `ctx.data_tools.check` on a folder data set, as `data.check` says.
 
     Warnings are told; errors end the run before it begins.
 
@@ -29,7 +29,7 @@ def check_data(config: RunConfig, say: Callable[[str], None] = print) -> None:
     if "path" not in options or not options.keys() <= known:
         return  # `load` has the better words for that
     full = config.data.check == "full"
-    report = ctx.data.check(**options, sample=None if full else SAMPLED_PAIRS)
+    report = ctx.data_tools.check(**options, sample=None if full else SAMPLED_PAIRS)
     opened = sum(facts.checked for facts in report.splits.values())
     pairs = sum(facts.pairs for facts in report.splits.values())
     command = f"ctxseg check-data {report.root}"

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ctxseg.distribution.workers import Workers
 from keras_ctxseg.training.progress import Progress
-from keras_ctxseg.training.workers import Workers
 
 if TYPE_CHECKING:
     from keras_ctxseg.data import TrainPipeline

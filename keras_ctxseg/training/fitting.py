@@ -13,19 +13,19 @@ import numpy as np
 import tensorflow as tf
 
 import keras_ctxseg as ctx
-from keras_ctxseg.training import assembly
-from keras_ctxseg.training.checkpoint import TrainingState
-from keras_ctxseg.training.checkpoint_history import CheckpointHistory
-from keras_ctxseg.training.config import RunConfig
+from keras_ctxseg.distribution.workers import WorkerLostError, Workers, lost_workers
+from keras_ctxseg.runs import assembly
+from keras_ctxseg.runs.checkpoint import TrainingState
+from keras_ctxseg.runs.checkpoint_history import CheckpointHistory
+from keras_ctxseg.runs.config import RunConfig
+from keras_ctxseg.runs.plan import Plan
+from keras_ctxseg.runs.run_directory import RunDirectory
 from keras_ctxseg.training.csv_log import CsvLog
 from keras_ctxseg.training.divergence import DivergenceGuard, save_batches
-from keras_ctxseg.training.plan import Plan
 from keras_ctxseg.training.preemption import StopRequestedError, StopSignals
 from keras_ctxseg.training.progress import Progress
-from keras_ctxseg.training.run_directory import RunDirectory
 from keras_ctxseg.training.saving import SaveBeforeValidation, Saving
 from keras_ctxseg.training.validation import Validation
-from keras_ctxseg.training.workers import WorkerLostError, Workers, lost_workers
 
 if TYPE_CHECKING:
     from keras_ctxseg.data import SegmentationDataset, TrainPipeline

@@ -61,7 +61,7 @@ class GlobalGradients:
     def _added_up(self, gradients: Sequence) -> list:
         if keras.backend.backend() != "tensorflow" or not self.steps_on_global_gradients:
             return list(gradients)
-        from keras_ctxseg._replicas.collectives import all_reduce_sum
+        from keras_ctxseg.distribution.collectives import all_reduce_sum
 
         sums = iter(all_reduce_sum([gradient for gradient in gradients if gradient is not None]))
         return [None if gradient is None else next(sums) for gradient in gradients]

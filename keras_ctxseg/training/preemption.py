@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
-from keras_ctxseg.training.checkpoint import TrainingState
+from keras_ctxseg.runs.checkpoint import TrainingState
 
 PREEMPTED = 75
 """Exit code of a run that a signal ended and that goes on with `--resume`: `EX_TEMPFAIL`."""

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg.training.checkpoint import TrainingState
-from keras_ctxseg.training.config import ConfigError
-from keras_ctxseg.training.plan import Plan
+from keras_ctxseg.runs.checkpoint import TrainingState
+from keras_ctxseg.runs.config import ConfigError
+from keras_ctxseg.runs.plan import Plan
 
 
 class Progress(keras.callbacks.Callback):

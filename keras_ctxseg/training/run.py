@@ -9,21 +9,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from keras_ctxseg.training import assembly
-from keras_ctxseg.training.checkpoint import (
+from keras_ctxseg.distribution.workers import Workers
+from keras_ctxseg.runs import assembly
+from keras_ctxseg.runs.checkpoint import (
     TrainingState,
     read_running_metrics,
     remove_partial_checkpoints,
 )
-from keras_ctxseg.training.checkpoint_history import CheckpointHistory
+from keras_ctxseg.runs.checkpoint_history import CheckpointHistory
+from keras_ctxseg.runs.config import ConfigError, RunConfig
+from keras_ctxseg.runs.plan import Plan
+from keras_ctxseg.runs.run_directory import RunDirectory
 from keras_ctxseg.training.compilation import compile_arguments
-from keras_ctxseg.training.config import ConfigError, RunConfig
 from keras_ctxseg.training.data_check import check_data
 from keras_ctxseg.training.fitting import Fitting
-from keras_ctxseg.training.plan import Plan
-from keras_ctxseg.training.run_directory import RunDirectory
 from keras_ctxseg.training.strategy import create_strategy
-from keras_ctxseg.training.workers import Workers
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ import time
 import keras
 import numpy as np
 
-from keras_ctxseg._replicas.statistics import agree_on_statistics
-from keras_ctxseg.training.checkpoint import TrainingState
-from keras_ctxseg.training.checkpoint_history import CheckpointHistory
+from keras_ctxseg.distribution.statistics import agree_on_statistics
+from keras_ctxseg.distribution.workers import Workers
+from keras_ctxseg.runs.checkpoint import TrainingState
+from keras_ctxseg.runs.checkpoint_history import CheckpointHistory
 from keras_ctxseg.training.divergence import DivergenceGuard
 from keras_ctxseg.training.preemption import PreemptedError, StopSignals
 from keras_ctxseg.training.progress import Progress, metric_values
 from keras_ctxseg.training.validation import Validation
-from keras_ctxseg.training.workers import Workers
 
 
 class Saving(keras.callbacks.Callback):

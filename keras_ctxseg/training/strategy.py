@@ -9,8 +9,8 @@ from typing import get_args
 import tensorflow as tf
 
 from keras_ctxseg._naming import nearest
+from keras_ctxseg.runs.config import Communication, ConfigError, StrategyName
 from keras_ctxseg.training.cluster import Cluster, find_cluster
-from keras_ctxseg.training.config import Communication, ConfigError, StrategyName
 
 
 def create_strategy(

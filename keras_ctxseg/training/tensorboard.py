@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg._panoptic_labels import class_ids
 from keras_ctxseg.data import palettes
+from keras_ctxseg.labels.panoptic import class_ids
 from keras_ctxseg.training.event_file import EventFile
 
 if TYPE_CHECKING:

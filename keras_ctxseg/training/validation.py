@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from keras_ctxseg.runs.checkpoint import TrainingState, save_checkpoint
+from keras_ctxseg.runs.plan import Plan
+from keras_ctxseg.runs.run_directory import RunDirectory
 from keras_ctxseg.training.averaging import averaged_weights
-from keras_ctxseg.training.checkpoint import TrainingState, save_checkpoint
-from keras_ctxseg.training.plan import Plan
-from keras_ctxseg.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from keras_ctxseg.evaluation import EvaluationResult

@@ -51,9 +51,9 @@ def last_weights(folder: Path) -> Path:
     Raises:
         ValueError: the run averages and has validated more than once; then no file holds them.
     """
-    from keras_ctxseg.training.checkpoint import read_state
-    from keras_ctxseg.training.config_file import load_config
-    from keras_ctxseg.training.run_directory import RunDirectory
+    from keras_ctxseg.runs.checkpoint import read_state
+    from keras_ctxseg.runs.config_file import load_config
+    from keras_ctxseg.runs.run_directory import RunDirectory
 
     directory = RunDirectory(folder)
     if load_config(directory.config).training.ema_momentum is None:
@@ -104,7 +104,7 @@ def _facts(checkpoint: Path, size: tuple[int, int]) -> dict:
 
     from keras_ctxseg.benchmark import count_multiply_adds
     from keras_ctxseg.benchmark.results import machine
-    from keras_ctxseg.training.checkpoint import load_checkpoint
+    from keras_ctxseg.runs.checkpoint import load_checkpoint
 
     model = load_checkpoint(checkpoint)
     counted = count_multiply_adds(

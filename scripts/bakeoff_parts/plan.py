@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from keras_ctxseg.training.config import ConfigError, RunConfig
-from keras_ctxseg.training.config_file import load_config
-from keras_ctxseg.training.config_schema import plain
+from keras_ctxseg.runs.config import ConfigError, RunConfig
+from keras_ctxseg.runs.config_file import load_config
+from keras_ctxseg.runs.config_schema import plain
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bakeoff_parts.plan import Job, Plan, what_trains
-from keras_ctxseg.training.config import ConfigError, RunConfig
-from keras_ctxseg.training.config_file import load_config, save_config
+from keras_ctxseg.runs.config import ConfigError, RunConfig
+from keras_ctxseg.runs.config_file import load_config, save_config
 
 CHILD = Path(__file__).with_name("child.py")
 PREEMPTED = 75

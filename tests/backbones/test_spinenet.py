@@ -7,7 +7,7 @@ import pytest
 
 import keras_ctxseg as ctx
 from keras_ctxseg.backbones import PARENT_BLOCKS, BlockSpec, SpineNet, dilate, read_blocks
-from keras_ctxseg.backbones.spinenet_spec import (
+from keras_ctxseg.backbones.block_tables import (
     HAND_DILATED_BLOCKS,
     SCALES,
     adopted_nodes,

@@ -62,7 +62,7 @@ def keep_made_up(plan, tmp_path):
     from bakeoff_parts.runs import Kept
 
     from keras_ctxseg.benchmark.results import machine
-    from keras_ctxseg.training.config_file import save_config
+    from keras_ctxseg.runs.config_file import save_config
 
     def make(job, matrices, giga=1.0, parameters=1000, minutes=2.0, class_iou=None,
              processor=None):  # fmt: skip

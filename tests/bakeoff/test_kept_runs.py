@@ -7,7 +7,7 @@ import pytest
 
 from keras_ctxseg.benchmark import count_multiply_adds
 from keras_ctxseg.models import build
-from keras_ctxseg.training.config_file import load_config
+from keras_ctxseg.runs.config_file import load_config
 
 KEPT = Path(__file__).parents[2] / "docs" / "bakeoff"
 RUNS = sorted(path.parent for path in KEPT.glob("*/*/seed0/outcome.json"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from keras_ctxseg.models.registry import FAMILIES
-from keras_ctxseg.training.config import ConfigError
+from keras_ctxseg.runs.config import ConfigError
 
 PLAN = Path(__file__).parents[2] / "configs" / "bakeoff" / "plan.yaml"
 

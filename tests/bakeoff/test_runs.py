@@ -11,7 +11,7 @@ import time
 import pytest
 
 from keras_ctxseg.data.dummy import write_folder
-from keras_ctxseg.training.config import ConfigError
+from keras_ctxseg.runs.config import ConfigError
 from tests.bakeoff.conftest import ROOT
 
 SCRIPT = ROOT / "scripts" / "bakeoff.py"
@@ -78,7 +78,7 @@ def test_a_kept_run_is_not_run_again(plan, keep_made_up, tmp_path, monkeypatch):
 def test_a_begun_run_of_another_recipe_is_left_alone(plan, tmp_path, monkeypatch):
     from bakeoff_parts import runs
 
-    from keras_ctxseg.training.config_file import save_config
+    from keras_ctxseg.runs.config_file import save_config
 
     monkeypatch.setattr(runs, "_wait", lambda command: pytest.fail("it ran"))
     job = plan.jobs[0]
@@ -92,7 +92,7 @@ def test_a_begun_run_of_another_recipe_is_left_alone(plan, tmp_path, monkeypatch
 def test_a_recipe_changed_under_way_is_not_kept(plan, tmp_path, monkeypatch):
     from bakeoff_parts import runs
 
-    from keras_ctxseg.training.config_file import save_config
+    from keras_ctxseg.runs.config_file import save_config
 
     job = plan.jobs[0]
     folder, recipe = tmp_path / "runs" / "shapes" / "plain" / "seed0", plan.recipe(job)
@@ -111,7 +111,7 @@ def test_a_recipe_changed_under_way_is_not_kept(plan, tmp_path, monkeypatch):
 def test_runs_are_taken_over_by_what_they_trained(plan, tmp_path):
     from bakeoff_parts import runs
 
-    from keras_ctxseg.training.config_file import save_config
+    from keras_ctxseg.runs.config_file import save_config
 
     for name, overrides in (
         ("same", ["training.seed=1", "output_dir=far", "data.options.path=other"]),

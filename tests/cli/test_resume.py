@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from keras_ctxseg.cli import main
+from keras_ctxseg.distribution.workers import WorkerLostError
+from keras_ctxseg.runs.checkpoint import TrainingState
 from keras_ctxseg.training import run
-from keras_ctxseg.training.checkpoint import TrainingState
 from keras_ctxseg.training.preemption import PreemptedError
 from keras_ctxseg.training.run import RunResult
-from keras_ctxseg.training.workers import WorkerLostError
 
 
 @pytest.fixture

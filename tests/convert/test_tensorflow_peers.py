@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ctxseg import backbones, convert
-from keras_ctxseg.backbones.spinenet_spec import SCALES
+from keras_ctxseg.backbones.block_tables import SCALES
 from keras_ctxseg.models import build
 from tests.convert.agreement import SIZES, check_agreement, images_of
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ctxseg._panoptic_labels import CROWD, class_ids, instance_numbers, panoptic_labels
 from keras_ctxseg.data import AugmentationConfig, SegmentationDataset, TrainPipeline
 from keras_ctxseg.data.augmentation_config import ClassMixConfig, CopyPasteConfig, MosaicConfig
 from keras_ctxseg.data.packed_examples import PackedExamples
 from keras_ctxseg.data.panoptic import renumbered
+from keras_ctxseg.labels.panoptic import CROWD, class_ids, instance_numbers, panoptic_labels
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import keras_ctxseg as ctx
 from keras_ctxseg.losses import SegmentationCrossentropy
-from keras_ctxseg.training.assembly import dtype_policy, synchronize_batch_norm
+from keras_ctxseg.runs.assembly import dtype_policy, synchronize_batch_norm
 
 KIND, OUTPUT = sys.argv[1:]
 if KIND == "mirrored":

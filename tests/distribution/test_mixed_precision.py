@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import keras_ctxseg as ctx
-from keras_ctxseg._panoptic_labels import panoptic_labels
-from keras_ctxseg.training.assembly import dtype_policy
+from keras_ctxseg.labels.panoptic import panoptic_labels
+from keras_ctxseg.runs.assembly import dtype_policy
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,10 +9,10 @@ import pytest
 
 import keras_ctxseg as ctx
 from keras_ctxseg.data.batch_part import BatchPart
+from keras_ctxseg.runs.config import ConfigError, TrainingConfig
 from keras_ctxseg.training import create_strategy
 from keras_ctxseg.training.cluster import Cluster, expand_nodes, find_cluster
 from keras_ctxseg.training.compilation import build_optimizer
-from keras_ctxseg.training.config import ConfigError, TrainingConfig
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute")
 

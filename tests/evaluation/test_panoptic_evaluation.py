@@ -7,18 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ctxseg._panoptic_labels import CROWD, class_ids
 from keras_ctxseg.data.instance_contours import instance_contours
 from keras_ctxseg.evaluation import Evaluator, predict
-from keras_ctxseg.evaluation.panoptic import (
-    CocoPanopticWriter,
-    PanopticPredictor,
-    read_coco_panoptic,
-    segment_overlay,
-)
-from keras_ctxseg.evaluation.panoptic.evaluation_files import segment_files
-from keras_ctxseg.evaluation.protocol import Protocol
+from keras_ctxseg.evaluation.panoptic_files import segment_files
+from keras_ctxseg.inference import PanopticPredictor
+from keras_ctxseg.inference.protocol import Protocol
+from keras_ctxseg.labels.panoptic import CROWD, class_ids
 from keras_ctxseg.metrics import PanopticCounts, count_segments
+from keras_ctxseg.prediction import CocoPanopticWriter, read_coco_panoptic, segment_overlay
 
 CLASSES, THINGS = 4, (2, 3)
 PALETTE = np.array([(10, 20, 30), (200, 40, 60), (0, 150, 90), (250, 250, 0)], np.uint8)

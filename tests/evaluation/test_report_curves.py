@@ -10,8 +10,8 @@ from keras_ctxseg.evaluation.report_curves import (
     calibration_charts,
     training_charts,
 )
-from keras_ctxseg.evaluation.svg_chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Line, _ticks
-from keras_ctxseg.evaluation.svg_chart import line_chart as draw
+from keras_ctxseg.pages.svg_chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Line, _ticks
+from keras_ctxseg.pages.svg_chart import line_chart as draw
 
 
 def points(chart, kind="polyline"):

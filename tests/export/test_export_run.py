@@ -11,6 +11,9 @@ import keras_ctxseg as ctx
 from keras_ctxseg.cli import main
 from keras_ctxseg.export import litert_operations
 from keras_ctxseg.export.run import export_run
+from keras_ctxseg.runs.assembly import build_model
+from keras_ctxseg.runs.config_file import save_config
+from keras_ctxseg.runs.run_directory import RunDirectory
 from keras_ctxseg.training import (
     DataConfig,
     ExportConfig,
@@ -18,9 +21,6 @@ from keras_ctxseg.training import (
     RunConfig,
     TrainingConfig,
 )
-from keras_ctxseg.training.assembly import build_model
-from keras_ctxseg.training.config_file import save_config
-from keras_ctxseg.training.run_directory import RunDirectory
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import keras_ctxseg as ctx
-from keras_ctxseg.export.batch_norm_folding import unfolded_products
-from keras_ctxseg.export.freezing import frozen_forward
+from keras_ctxseg.export.graph.batch_norm_folding import unfolded_products
+from keras_ctxseg.export.graph.freezing import frozen_forward
 from keras_ctxseg.models.coarse_logits import coarse_logits_model
 
 FAMILIES = [

@@ -5,7 +5,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_ctxseg.export import ExportError, check_parity, export_litert, litert_operations
-from keras_ctxseg.export.quiet import captured_noise
+from keras_ctxseg.export.graph.quiet import captured_noise
 from tests.export.exporting import random_image, tiny_model
 
 
@@ -52,7 +52,7 @@ def test_it_replaces_a_file_only_when_it_passes(model, tmp_path, monkeypatch):
     path = tmp_path / "tiny.tflite"
     path.write_bytes(b"old")
     with monkeypatch.context() as patch:
-        patch.setattr("keras_ctxseg.export.litert.converted", lambda *_: tiny_bytes())
+        patch.setattr("keras_ctxseg.export.litert.export.converted", lambda *_: tiny_bytes())
         with pytest.raises(ExportError, match="export refused: fp32 DISAGREES"):
             export_litert(model, path, (33, 33))
     assert path.read_bytes() == b"old"

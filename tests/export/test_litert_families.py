@@ -8,7 +8,7 @@ import pytest
 
 import keras_ctxseg as ctx
 from keras_ctxseg.export import export_litert, export_onnx, litert_operations
-from keras_ctxseg.export.parity import synthetic_images
+from keras_ctxseg.export.parity.check import synthetic_images
 
 SIZE = (48, 64)
 NARROW = {"width": 0.35, "filters": 16}

@@ -9,10 +9,10 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_ctxseg.export import ExportError, export_litert, litert_operations
-from keras_ctxseg.export.litert_convert import converted
-from keras_ctxseg.export.litert_graph import LitertGraph
-from keras_ctxseg.export.litert_ranges import QUANTILE, with_ranges
-from keras_ctxseg.export.parity import synthetic_images
+from keras_ctxseg.export.litert.convert import converted
+from keras_ctxseg.export.litert.graph import LitertGraph
+from keras_ctxseg.export.litert.ranges import QUANTILE, with_ranges
+from keras_ctxseg.export.parity.check import synthetic_images
 from tests.export.exporting import CLASS_NAMES, tiny_model
 
 SIZE = (40, 56)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ctxseg.export import ExportError, check_parity, export_onnx, load
-from keras_ctxseg.export import onnx_file as onnx_file_module
+from keras_ctxseg.export import ExportError, check_parity, export_onnx
+from keras_ctxseg.export.loading import load
+from keras_ctxseg.export.onnx import file as onnx_file_module
 from keras_ctxseg.layers import ResizeLike
 from tests.export.exporting import CLASS_NAMES, random_image, tiny_model
 
@@ -107,7 +108,7 @@ def test_a_failed_comparison_replaces_a_file_by_force_only(exported, tmp_path, m
     other = tiny_model(seed=4)
     report = check_parity(other, exported["logits"].path, [random_image(40, 56)])
     assert not report.passed
-    monkeypatch.setattr("keras_ctxseg.export.onnx_export.check_parity", lambda *_: report)
+    monkeypatch.setattr("keras_ctxseg.export.onnx.export.check_parity", lambda *_: report)
     with pytest.raises(ExportError, match="export refused: DISAGREES"):
         export_onnx(other, path, (40, 56))
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ctxseg._grouping_options import GroupingOptions
-from keras_ctxseg._panoptic_labels import INSTANCE_OUTPUTS
 from keras_ctxseg.data.resampling import scale_image
-from keras_ctxseg.evaluation.panoptic import PanopticPredictor
 from keras_ctxseg.export import ServingModule, export_saved_model
-from keras_ctxseg.export.panoptic_serving import panoptic_signature
+from keras_ctxseg.export.saved_model.panoptic_serving import panoptic_signature
+from keras_ctxseg.inference import PanopticPredictor
+from keras_ctxseg.labels.panoptic import INSTANCE_OUTPUTS
 from keras_ctxseg.layers import ResizeLike
+from keras_ctxseg.panoptic.options import GroupingOptions
 
 CLASSES, THINGS, SIZE = 4, (1, 3), (70, 90)
 

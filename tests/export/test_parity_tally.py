@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from keras_ctxseg.export import ExportError
-from keras_ctxseg.export.parity import _groups
-from keras_ctxseg.export.parity_report import TIE
-from keras_ctxseg.export.parity_tally import Limits, Tally
+from keras_ctxseg.export.parity.check import _groups
+from keras_ctxseg.export.parity.report import TIE
+from keras_ctxseg.export.parity.tally import Limits, Tally
 
 CLASSES = 4
 
@@ -83,7 +83,7 @@ def test_classes_that_the_model_has_not(reference):
 
 
 def test_images_are_compared_in_groups_of_bounded_logits(monkeypatch):
-    monkeypatch.setattr("keras_ctxseg.export.parity._GROUP_BYTES", 4 * 5 * 100)
+    monkeypatch.setattr("keras_ctxseg.export.parity.check._GROUP_BYTES", 4 * 5 * 100)
     images = [np.zeros((10, side, 3), np.uint8) for side in (4, 6, 1, 30, 2, 2)]
     widths = [[image.shape[1] for image in group] for group in _groups(images, classes=5)]
     assert widths == [[4, 6], [1], [30], [2, 2]]

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ctxseg.export import ExportError, ParityReport, check_parity, export_saved_model
-from keras_ctxseg.export import saved_model as saved_model_file
+from keras_ctxseg.export.saved_model import export as saved_model_file
 from tests.export.exporting import CLASS_NAMES, random_image, tiny_model
 
 PALETTE = np.arange(15).reshape(5, 3)

@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from keras_ctxseg.cli import main
 from keras_ctxseg.export import ExportError, ServingModule, export_saved_model
-from keras_ctxseg.export import saved_model as saved_model_file
-from keras_ctxseg.export.server_files import release, roll_back, write_server_files
-from keras_ctxseg.export.warm_up import WARM_UP_FILE
+from keras_ctxseg.export.saved_model import export as saved_model_file
+from keras_ctxseg.export.saved_model.server_files import release, roll_back, write_server_files
+from keras_ctxseg.export.saved_model.warm_up import WARM_UP_FILE
 from tests.export.encoded_files import encode
 from tests.export.exporting import CLASS_NAMES, random_image
 from tests.export.test_saved_model import passed_parity

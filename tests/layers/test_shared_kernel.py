@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ctxseg.layers import rearrangement
+from keras_ctxseg.layers.rearranged_arithmetic import rearrangement
 from keras_ctxseg.layers.shared_kernel import (
     cheaper_form,
     shared_atrous_convolutions,

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ctxseg._panoptic_labels import CROWD, panoptic_labels
+from keras_ctxseg.labels.panoptic import CROWD, panoptic_labels
 from keras_ctxseg.losses import CenterHeatmapLoss, CenterOffsetLoss
 
 SIZE = (37, 53)

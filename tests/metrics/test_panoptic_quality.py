@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ctxseg._panoptic_labels import CROWD, class_ids, instance_numbers, panoptic_labels
+from keras_ctxseg.labels.panoptic import CROWD, class_ids, instance_numbers, panoptic_labels
 from keras_ctxseg.metrics import PanopticCounts, count_segments, panoptic_scores
 
 CLASSES, THINGS, VOID = 5, (2, 3, 4), 255

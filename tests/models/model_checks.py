@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_ctxseg as ctx
-from keras_ctxseg._panoptic_labels import is_panoptic
+from keras_ctxseg.labels.panoptic import is_panoptic
 
 NUM_CLASSES = 5
 

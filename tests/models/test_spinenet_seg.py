@@ -10,7 +10,7 @@ import pytest
 
 import keras_ctxseg as ctx
 from keras_ctxseg.backbones import HAND_DILATED_BLOCKS, PARENT_BLOCKS, SEARCHED_BLOCKS
-from keras_ctxseg.backbones.spinenet_spec import required_nodes
+from keras_ctxseg.backbones.block_tables import required_nodes
 from tests.layers.layer_checks import randomize
 from tests.models import model_checks
 

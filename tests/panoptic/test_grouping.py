@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from keras_ctxseg._panoptic_labels import class_ids, instance_numbers
 from keras_ctxseg.data import load
+from keras_ctxseg.labels.panoptic import class_ids, instance_numbers
 from keras_ctxseg.losses.center_targets import find_instances, heatmap_targets, offset_targets
 from keras_ctxseg.metrics import PanopticCounts, count_segments, panoptic_scores
 from keras_ctxseg.panoptic import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, SCALES
+from keras_ctxseg.backbones.block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, SCALES
 from keras_ctxseg.search import SearchSpace, Topology, count_cost
 from keras_ctxseg.search.arithmetic import convolutions
 

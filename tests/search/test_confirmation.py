@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+from keras_ctxseg.runs.config import ConfigError
 from keras_ctxseg.search import (
     confirm,
     load_result,
@@ -14,7 +15,6 @@ from keras_ctxseg.search import (
     write_summary,
 )
 from keras_ctxseg.search.config_file import load_proxy
-from keras_ctxseg.training.config import ConfigError
 from tests.search.worker import score
 
 

@@ -11,7 +11,9 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, SEARCHED_BLOCKS
+from keras_ctxseg.backbones.block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, SEARCHED_BLOCKS
+from keras_ctxseg.runs.config import ConfigError
+from keras_ctxseg.runs.config_file import load_config
 from keras_ctxseg.search import (
     Topology,
     load_result,
@@ -26,8 +28,6 @@ from keras_ctxseg.search.run import SearchStoppedError
 from keras_ctxseg.search.storage import open_storage
 from keras_ctxseg.search.study import Filter, Pricing, make_space
 from keras_ctxseg.search.summary import write_summary
-from keras_ctxseg.training.config import ConfigError
-from keras_ctxseg.training.config_file import load_config
 
 
 def by_dilation(candidate, report):

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, dilate
+from keras_ctxseg.backbones.block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, dilate
 from keras_ctxseg.search import SearchSpace, Topology, count_cost
 
 SPACE = SearchSpace(finest_levels=(3, 4), extra_levels=(0, 1, 2))

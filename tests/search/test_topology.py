@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, SEARCHED_BLOCKS
+from keras_ctxseg.backbones.block_tables import HAND_DILATED_BLOCKS, PARENT_BLOCKS, SEARCHED_BLOCKS
+from keras_ctxseg.runs.config_file import load_config
 from keras_ctxseg.search import (
     Topology,
     draw_topology,
@@ -13,7 +14,6 @@ from keras_ctxseg.search import (
     save_topology,
     topology_from_options,
 )
-from keras_ctxseg.training.config_file import load_config
 
 
 def test_a_table_survives_its_file(tmp_path):

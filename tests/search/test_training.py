@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from keras_ctxseg._block_tables import HAND_DILATED_BLOCKS
+from keras_ctxseg.backbones.block_tables import HAND_DILATED_BLOCKS
 from keras_ctxseg.cli import main
 from keras_ctxseg.search import (
     Candidate,
@@ -147,7 +147,7 @@ def test_the_process_ends_with_its_trial(search_file, tmp_path, monkeypatch):
 def test_the_process_ends_with_its_parent(search_file, tmp_path):
     """Also where the parent is killed: its end of the pipe closes."""
     recipe = replace(load_proxy(load_search_config(search_file)), output_dir=str(tmp_path / "out"))
-    from keras_ctxseg.training.config_file import save_config
+    from keras_ctxseg.runs.config_file import save_config
 
     save_config(recipe, tmp_path / "trial.yaml")
     result = tmp_path / "result.json"

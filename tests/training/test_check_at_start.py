@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ctxseg.training.config import ConfigError, DataConfig, ModelConfig, RunConfig
-from keras_ctxseg.training.config_file import load_config
+from keras_ctxseg.runs.config import ConfigError, DataConfig, ModelConfig, RunConfig
+from keras_ctxseg.runs.config_file import load_config
 from keras_ctxseg.training.data_check import check_data
 
 

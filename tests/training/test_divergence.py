@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import keras_ctxseg as ctx
-from keras_ctxseg.training import assembly
-from keras_ctxseg.training.checkpoint import load_checkpoint, read_state
+from keras_ctxseg.runs import assembly
+from keras_ctxseg.runs.checkpoint import load_checkpoint, read_state
 from keras_ctxseg.training.divergence import TrainingDivergedError
 from keras_ctxseg.training.progress import Progress
 from keras_ctxseg.training.run import train

@@ -10,7 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from keras_ctxseg.training.checkpoint import check_whole, read_state
+from keras_ctxseg.runs.checkpoint import check_whole, read_state
 from keras_ctxseg.training.event_file import EventFile
 from keras_ctxseg.training.run import train
 

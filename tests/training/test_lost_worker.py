@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_ctxseg.training.checkpoint import read_state
+from keras_ctxseg.runs.checkpoint import read_state
 from tests.distribution.processes import TIMEOUT, environment, free_ports
 from tests.training.tiny_parts import everything_in
 

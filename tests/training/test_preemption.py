@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import keras_ctxseg as ctx
-from keras_ctxseg.training.checkpoint import read_state
-from keras_ctxseg.training.config import ConfigError
+from keras_ctxseg.runs.checkpoint import read_state
+from keras_ctxseg.runs.config import ConfigError
 from keras_ctxseg.training.preemption import PreemptedError, StopRequestedError, StopSignals
 from keras_ctxseg.training.progress import Progress
 from keras_ctxseg.training.run import train

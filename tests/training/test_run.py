@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 
 import keras_ctxseg as ctx
-from keras_ctxseg.training import ConfigError, checkpoint_history, load_config
-from keras_ctxseg.training.checkpoint import CheckpointError, read_state
-from keras_ctxseg.training.plan import Plan
+from keras_ctxseg.runs import checkpoint_history
+from keras_ctxseg.runs.checkpoint import CheckpointError, read_state
+from keras_ctxseg.runs.plan import Plan
+from keras_ctxseg.training import ConfigError, load_config
 from keras_ctxseg.training.run import train
 
 pytestmark = pytest.mark.usefixtures("tiny_parts")

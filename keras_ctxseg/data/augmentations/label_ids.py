@@ -5,7 +5,7 @@ Panoptic label maps have an instance on top of each id; tables and counts look a
 
 import tensorflow as tf
 
-from keras_ctxseg._panoptic_labels import class_ids as ids_of
+from keras_ctxseg.labels.panoptic import class_ids as ids_of
 
 OUTSIDE = 256  # no image here; every class and ignore label is in 0 ... 255
 _IDS = range(OUTSIDE + 1)

@@ -5,11 +5,11 @@ Both show the classes where the other example has them. Pixels of no class are n
 
 import tensorflow as tf
 
-from keras_ctxseg._panoptic_labels import class_ids
 from keras_ctxseg.data.augmentations import Example
 from keras_ctxseg.data.augmentations.label_ids import class_counts
 from keras_ctxseg.data.augmentations.seeds import Seed, uniform
 from keras_ctxseg.data.augmentations.select import select
+from keras_ctxseg.labels.panoptic import class_ids
 
 
 def paste(below: Example, above: Example, is_pasted: tf.Tensor) -> Example:

@@ -4,12 +4,12 @@ For tests, and for a dry run of a recipe whose data set is not here. Pictures an
 blocks; names of files, folders and archives, ids and colours are the real ones.
 """
 
-from keras_ctxseg.data.dummy.folder import write_folder
-from keras_ctxseg.data.dummy.write import (
-    DUMMY_DATASETS,
-    dummy_options,
-    load_dummy,
-    write_dummy,
-)
+from typing import TYPE_CHECKING
 
-__all__ = ["DUMMY_DATASETS", "dummy_options", "load_dummy", "write_dummy", "write_folder"]
+from keras_ctxseg._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from keras_ctxseg.data.dummy.folder import write_folder
+    from keras_ctxseg.data.dummy.write import DUMMY_DATASETS, dummy_options, load_dummy, write_dummy
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_ctxseg._page import render_page
 from keras_ctxseg.data.palettes import default_palette
 from keras_ctxseg.evaluation.comparison.pictures import DisputedImage
 from keras_ctxseg.evaluation.comparison.result import Comparison, Estimate
 from keras_ctxseg.evaluation.comparison.table import GAIN_TITLES, TITLES, gain, percent, seeds_note
 from keras_ctxseg.evaluation.report_pictures import comparison_pictures
+from keras_ctxseg.pages.page import render_page
 
 TEMPLATE = "comparison.html.j2"
 

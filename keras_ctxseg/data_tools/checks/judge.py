@@ -1,0 +1,109 @@
+"""From facts about pairs and splits to findings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_ctxseg.data.folder_layout import ExamplePaths
+from keras_ctxseg.data_tools.checks.duplicates import content_hash, near_pairs, same_content
+from keras_ctxseg.data_tools.checks.example import ExampleFacts
+from keras_ctxseg.data_tools.checks.findings import Finding
+from keras_ctxseg.data_tools.checks.split_facts import SplitFacts
+
+_MOSTLY = 0.5
+_EXIF = (
+    "its EXIF orientation turns or mirrors it in viewers; here it is read as stored, so its mask "
+    "must match the stored pixels"
+)
+
+
+def judge_example(facts: ExampleFacts, class_names: Sequence[str]) -> list[Finding]:
+    """What is wrong with one pair."""
+    findings = [Finding.of(error) for error in facts.errors]
+    mask = facts.example.mask
+    if facts.turned:
+        findings.append(Finding("exif_turned", facts.example.image, _EXIF))
+    if facts.lossy:
+        text = "a JPEG: its coding changes ids along every edge; masks are best kept as PNG"
+        findings.append(Finding("lossy_mask", mask, text))
+    pixels = sum(facts.raw.values())
+    if pixels and facts.ignored == pixels:
+        findings.append(Finding("all_ignored", mask, "every pixel is void; nothing is learnt here"))
+    elif pixels and facts.pixels.size and facts.pixels.max() == pixels:
+        name = class_names[int(facts.pixels.argmax())]
+        findings.append(Finding("constant_mask", mask, f"every pixel is {name!r}"))
+    return findings
+
+
+def judge_repetitions(
+    examples: Sequence[ExampleFacts],
+    everything: Sequence[tuple[str, ExamplePaths]],
+    root: Path,
+) -> list[Finding]:
+    """Images that occur twice, in one split or in two.
+
+    Args:
+        examples: the pairs that were opened.
+        everything: all pairs, with their splits; those that were opened are compared with them by
+            content, and among themselves by look.
+        root: messages name files from here.
+    """
+    # The training split comes first, so that a copy is named in the split that it spoils.
+    everything = sorted(everything, key=lambda pair: pair[0] != "train")
+    pairs = {example.image: (split, example) for split, example in everything}
+    opened = {facts.example.image for facts in examples}
+    findings, copies = [], set()
+    for original, *others in same_content(pairs, None if len(opened) == len(pairs) else opened):
+        split, example = pairs[original]
+        for copy in others:
+            copies.add(copy)
+            masks = [path for path in (example.mask, pairs[copy][1].mask) if path.is_file()]
+            differ = len({content_hash(mask) for mask in masks}) > 1
+            text = f"the same bytes as {original.relative_to(root)}"
+            text += ", with another mask" if differ else ""
+            code = "duplicate" if pairs[copy][0] == split else "leakage"
+            findings.append(Finding(code, copy, text))
+
+    alike = sorted(
+        (facts for facts in examples if facts.thumbnail is not None),
+        key=lambda facts: facts.split != "train",
+    )
+    thumbnails = [facts.thumbnail for facts in alike if facts.thumbnail is not None]
+    for earlier, later in near_pairs(thumbnails):
+        one, other = alike[earlier], alike[later]
+        if other.example.image not in copies:
+            code = "near_duplicate" if one.split == other.split else "near_leakage"
+            text = f"looks like {one.example.image.relative_to(root)}"
+            findings.append(Finding(code, other.example.image, text))
+    return findings
+
+
+def judge_splits(
+    splits: Mapping[str, SplitFacts], class_names: Sequence[str], root: Path
+) -> list[Finding]:
+    """What is wrong with whole splits; what is absent is told only where all pairs were opened."""
+    findings = []
+    if len(splits) == 1:
+        text = f"only the split {next(iter(splits))!r}; training needs one to validate on"
+        findings.append(Finding("no_validation", root, text))
+    train = splits.get("train")
+    for split, facts in splits.items():
+        folder = root / split / "labels"
+        if facts.ignored_share > _MOSTLY:
+            text = f"{100 * facts.ignored_share:.0f} % of the pixels are void"
+            findings.append(Finding("mostly_ignored", folder, text))
+        present = np.flatnonzero(facts.pixels).tolist()
+        if not facts.complete or not present:
+            continue
+        if split == "train" and len(present) == 1:
+            text = f"expected two classes or more. Found: {class_names[present[0]]!r} alone"
+            findings.append(Finding("one_class", folder, text))
+        for index in np.flatnonzero(facts.pixels == 0).tolist():
+            text = f"class {class_names[index]!r} (id {index}) has no pixel here"
+            if split == "train":
+                text += "; it cannot be learnt"
+            elif train is not None:
+                text += f", {train.pixels[index]:,} in train; its IoU cannot be measured"
+            findings.append(Finding("absent_class", folder, text))
+    return findings

@@ -1,0 +1,151 @@
+"""Writing a whole data set in parallel: all of it, or nothing."""
+
+import dataclasses
+import functools
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from keras_ctxseg.data.file_problems import FileError
+from keras_ctxseg.data_tools.prepare.output import new_folder
+from keras_ctxseg.data_tools.prepare.pair import EXIF_CHOICES, Exif, Pair, any_size, check_choice
+from keras_ctxseg.data_tools.prepare.splitting import Splitting
+
+_SHOWN = 5
+# Writes one example into the folder of the new data set; returns how many it became, by split.
+Job = Callable[[Path], Mapping[str, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedFolder:
+    """A data set that was written.
+
+    Attributes:
+        path: its folder, for `ctx.data.load("folder", path=...)`.
+        splits: number of pairs by split.
+        class_names: in the order of the ids.
+        skipped: problems of examples that were left out, where that was asked for.
+    """
+
+    path: Path
+    splits: dict[str, int]
+    class_names: tuple[str, ...]
+    skipped: tuple[FileError, ...]
+
+
+def write_folder(
+    output: str | os.PathLike,
+    jobs: Sequence[Job],
+    splits: Sequence[str],
+    class_file: Mapping[str, Any],
+    skip_errors: bool = False,
+) -> PreparedFolder:
+    """Run the jobs in parallel, with a progress bar, and publish the folder when all are done.
+
+    Args:
+        output: the new folder.
+        jobs: what writes the examples.
+        splits: the names of the splits, whose folders are made.
+        class_file: the content of `classes.json`.
+        skip_errors: leave out examples with a problem instead of giving up.
+
+    Raises:
+        ValueError: `output` has files already; problems of examples, the first few of them in
+            words; or nothing that could be written. In each case there is no new folder.
+    """
+    output = Path(output).expanduser()
+    with new_folder(output) as folder, any_size():
+        for split in splits:
+            for kind in ("images", "labels"):
+                (folder / split / kind).mkdir(parents=True)
+
+        def run(job: Job) -> Mapping[str, int] | FileError:
+            try:
+                return job(folder)
+            except FileError as error:
+                return error
+
+        problems: list[FileError] = []
+        counts = Counter(dict.fromkeys(splits, 0))
+        pool = ThreadPoolExecutor(os.cpu_count())
+        try:
+            results = pool.map(run, jobs)
+            for result in tqdm(results, f"Writing {output.name}", len(jobs), delay=1.0):
+                if isinstance(result, FileError):
+                    problems.append(result)
+                else:
+                    counts.update(result)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if problems and not skip_errors:
+            lines = [str(problem) for problem in problems[:_SHOWN]]
+            if len(problems) > _SHOWN:
+                lines.append(f"... and {len(problems) - _SHOWN} more.")
+            raise ValueError("\n".join([*lines, "(--skip-errors leaves such files out.)"]))
+        empty = [split for split, count in counts.items() if not count]
+        if empty or not counts:
+            raise ValueError(
+                f"{output}: nothing to write into {', '.join(empty) or 'it'}; "
+                f"{len(problems)} files could not be used"
+            )
+        # A key in a line: people read and edit this file.
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in class_file.items()]
+        text = "{\n" + ",\n".join(lines) + "\n}\n"
+        (folder / "classes.json").write_text(text, encoding="utf-8")
+    names = tuple(class_file["classes"])
+    return PreparedFolder(output, dict(counts), names, tuple(problems))
+
+
+def write_pairs(
+    output: str | os.PathLike,
+    pairs: Mapping[str, Sequence[Pair]],
+    class_file: Mapping[str, Any],
+    splitting: Splitting | None = None,
+    exif: Exif = "auto",
+    skip_errors: bool = False,
+) -> PreparedFolder:
+    """Write a data set of pairs.
+
+    Args:
+        output, class_file, skip_errors: as `write_folder` takes them.
+        pairs: by split; those of the split `""` are distributed first.
+        splitting: how; 20 % to `val` if not given.
+        exif: see `Pair.copy_into`.
+
+    Raises:
+        ValueError: as `write_folder`, or where a name occurs twice.
+    """
+    check_choice("exif", exif, EXIF_CHOICES)
+    by_name = {split: _unique_names(some) for split, some in pairs.items()}
+    if "" in by_name:
+        names = (splitting or Splitting()).assign(list(by_name[""]))
+        by_name = {
+            split: {name: by_name[""][name] for name in some} for split, some in names.items()
+        }
+
+    def copy(split: str, pair: Pair, folder: Path) -> dict[str, int]:
+        pair.copy_into(folder / split, exif)
+        return {split: 1}
+
+    jobs = [
+        functools.partial(copy, split, pair)
+        for split, some in by_name.items()
+        for pair in some.values()
+    ]
+    return write_folder(output, jobs, list(by_name), class_file, skip_errors)
+
+
+def _unique_names(pairs: Sequence[Pair]) -> dict[str, Pair]:
+    by_name: dict[str, Pair] = {}
+    for pair in pairs:
+        if pair.name in by_name:
+            text = f"expected one file for each name. Found: {by_name[pair.name].source} as well"
+            raise FileError("same_name", pair.source, text)
+        by_name[pair.name] = pair
+    return by_name

@@ -1,0 +1,1 @@
+"""Rewriting of inference graphs before export."""

@@ -1,0 +1,1 @@
+"""LiteRT (TFLite) files for devices."""

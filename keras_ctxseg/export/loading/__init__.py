@@ -1,0 +1,1 @@
+"""Exported files of every kind as one object that labels images."""

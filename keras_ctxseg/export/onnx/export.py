@@ -1,0 +1,92 @@
+"""Keras model to a checked ONNX file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_ctxseg.export.errors import ExportError
+from keras_ctxseg.export.file_card import file_card
+from keras_ctxseg.export.litert.forms import FORMS
+from keras_ctxseg.export.onnx.convert import converted, with_metadata
+from keras_ctxseg.export.onnx.file import require_onnx
+from keras_ctxseg.export.parity.check import check_parity, checked_images, synthetic_images
+from keras_ctxseg.export.result import ExportResult
+from keras_ctxseg.export.static_file import (
+    checked_size,
+    file_metadata,
+    publish_file,
+    write_candidate,
+)
+from keras_ctxseg.export.versions import staging_directory
+
+
+def export_onnx(
+    model: keras.Model,
+    path: str | Path,
+    input_size: tuple[int, int],
+    *,
+    labels: bool = False,
+    check_images: Sequence[np.ndarray] | None = None,
+    check_labels: Sequence[np.ndarray] | None = None,
+    class_names: Sequence[str] | None = None,
+    palette: np.ndarray | None = None,
+    ignore_label: int = 255,
+    force: bool = False,
+) -> ExportResult:
+    """Writes an ONNX file (opset 18) of static shape in float32, and a card beside it.
+
+    Input `images`, float32 (1, height, width, 3), RGB in 0..255, at the scale the model was trained
+    on; output `logits`, float32 (1, height, width, classes), or with `labels` `labels`, uint8
+    (int32 beyond 256 classes) (1, height, width). Weights are frozen, BatchNormalization is inside
+    the convolutions.
+
+    The file is written to a temporary place, run by ONNX Runtime, compared with `model`
+    (`check_parity`), and only then moved to `path`, replacing what was there.
+
+    Args:
+        model: functional model with `"logits"`.
+        path: the file to write, by convention `saved_models/<name>/<name>.onnx`; the card is
+            `<path>.card.md`.
+        input_size: height and width, at least 33.
+        labels: put out class ids rather than logits.
+        check_images: uint8 (height, width, 3) images to compare on, resized to `input_size`; real
+            ones if possible; by default two synthetic ones.
+        check_labels: their label maps (height, width), for the mean IoU.
+        class_names: for the file's metadata; by default the classes' numbers.
+        palette: integers (classes, 3), RGB in 0..255, for the file's metadata.
+        ignore_label: for the file's metadata; in `check_labels`, pixels that do not count.
+        force: write it although the comparison fails; card and metadata say so.
+
+    Raises:
+        ExportError: the extra `onnx` is not installed, an operation is not ONNX's, the comparison
+            failed, or `path` cannot be written.
+        ValueError: an argument that does not fit the model.
+    """
+    require_onnx()
+    path = Path(path)
+    if path.suffix != ".onnx":
+        raise ValueError(f"path: expected a name that ends in .onnx. Received {str(path)!r}.")
+    size = checked_size(model, input_size)
+    images = checked_images(synthetic_images([size] * 2) if check_images is None else check_images)
+    form = FORMS["fp32"]
+    metadata = file_metadata(model, form.name, form.description, class_names, palette, ignore_label)
+    with staging_directory(path.parent) as staging:
+        candidate = staging / path.name
+        proto = converted(model, *size, labels)
+        write_candidate(candidate, proto.SerializeToString(), path)
+        report = check_parity(model, candidate, images, check_labels, ignore_label, form)
+        if not report.passed and not force:
+            raise ExportError(f"export refused: {report}")
+        report = dataclasses.replace(report, path=str(path))
+        metadata = metadata.compared(report)
+        write_candidate(candidate, with_metadata(proto, metadata), path)
+        operations = sorted({node.op_type for node in proto.graph.node})
+        output = "labels" if labels else "logits"
+        card = file_card(metadata, report, candidate, size, output, operations)
+        publish_file(candidate, card, path, f"{path.name}.card.md")
+    return ExportResult(path, report)

@@ -1,0 +1,148 @@
+"""Does an exported file compute what its Keras model computes?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ctxseg.data.resampling import resize_label, scaled_size
+from keras_ctxseg.export.litert.file import resized_image
+from keras_ctxseg.export.litert.forms import FORMS, LitertForm
+from keras_ctxseg.export.parity.reload import run_saved_model
+from keras_ctxseg.export.parity.report import ParityReport, require_parity
+from keras_ctxseg.export.parity.tally import Limits, Tally, softmax
+from keras_ctxseg.export.saved_model.labels_file import read_labels_file
+from keras_ctxseg.export.static_file import open_file
+
+__all__ = ["ParityReport", "check_parity", "require_parity"]
+
+_GROUP_BYTES = 2**29  # of logits that lie on the disk and in memory together
+
+
+def check_parity(
+    model: keras.Model,
+    path: str | Path,
+    images: Sequence[np.ndarray],
+    label_maps: Sequence[np.ndarray] | None = None,
+    ignore_label: int = 255,
+    form: LitertForm | None = None,
+) -> ParityReport:
+    """Compares an exported file, loaded afresh, with the Keras model it was made from.
+
+    A SavedModel is loaded and run by another Python process that never imports this package, on
+    both of its signatures (the images PNG-encoded, in batches of mixed sizes, and one by one as
+    floats); a LiteRT or ONNX file by its own runtime, the images resized to its input size.
+
+    Args:
+        model: the Keras model.
+        path: a SavedModel's version directory, a `.tflite` or an `.onnx` file.
+        images: uint8 arrays (height, width, 3), RGB, of any sizes.
+        label_maps: class ids (height, width) of the images, for the mean IoU of both; not for a
+            SavedModel. They are brought to the input size as the images are (nearest pixel).
+        ignore_label: the id of no class in `label_maps`.
+        form: whose limits a file is held to; float32's by default.
+
+    Returns:
+        The report; whether it passed is for the caller to ask.
+
+    Raises:
+        ExportError: the file cannot be loaded or run, or its outputs have another form.
+        ValueError: `images` is empty or not of that kind, or there are more or fewer label maps.
+    """
+    images = checked_images(images)
+    path = Path(path)
+    if path.is_dir():
+        return _saved_model_parity(model, path, images)
+    if label_maps is not None and len(label_maps) != len(images):
+        raise ValueError(
+            f"label_maps: expected one for each of the {len(images)} images."
+            f" Received {len(label_maps)}."
+        )
+    file = open_file(path)
+    tally = Tally(path, ignore_label)
+    for index, image in enumerate(images):
+        image = resized_image(image, file.input_size)
+        reference = reference_logits(model, image, 1.0)
+        result = file(image)
+        truth = None
+        if label_maps is not None:
+            truth = resize_label(tf.constant(label_maps[index]), file.input_size).numpy()
+        if file.output == "labels":
+            tally.add(reference, None, result, truth)
+        else:
+            tally.add(reference, result, result.argmax(axis=-1), truth)
+    return tally.report(Limits.of(FORMS["fp32"] if form is None else form))
+
+
+def _saved_model_parity(model: keras.Model, path: Path, images: list[np.ndarray]) -> ParityReport:
+    image_scale = read_labels_file(path).image_scale
+    tally = Tally(path)
+    for some in _groups(images, model.output["logits"].shape[-1]):
+        answer = run_saved_model(path, some)
+        for image, logits, labels, scores in zip(
+            some, answer.logits, answer.labels, answer.scores, strict=True
+        ):
+            reference = reference_logits(model, image, image_scale)
+            tally.add(reference, logits, labels)
+            # The scores of the encoded images are held to the same limit as the softmax.
+            tally.worst(np.abs(scores - softmax(reference).max(axis=-1)))
+    return tally.report(Limits())
+
+
+def _groups(images: list[np.ndarray], classes: int) -> Iterator[list[np.ndarray]]:
+    """Images one after the other, in lists whose logits, float32, fit into `_GROUP_BYTES`."""
+    group: list[np.ndarray] = []
+    held = 0
+    for image in images:
+        needed = 4 * image.shape[0] * image.shape[1] * classes
+        if group and held + needed > _GROUP_BYTES:
+            yield group
+            group, held = [], 0
+        group.append(image)
+        held += needed
+    yield group
+
+
+def checked_images(images: Sequence[np.ndarray], name: str = "images") -> list[np.ndarray]:
+    """The images as a list; ValueError, about `name`, unless all are uint8 (height, width, 3)."""
+    images = list(images)
+    if not images:
+        raise ValueError(f"{name}: expected at least one image. Received none.")
+    for index, image in enumerate(images):
+        if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+            received = (
+                f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
+            )
+            raise ValueError(
+                f"{name}[{index}]: expected a uint8 array (height, width, 3). Received {received}."
+            )
+    return images
+
+
+def synthetic_images(sizes: Sequence[tuple[int, int]], seed: int = 0) -> list[np.ndarray]:
+    """Smooth random uint8 images with some noise, for checks where no real image is at hand."""
+    random = np.random.default_rng(seed)
+    images = []
+    for height, width in sizes:
+        coarse = random.uniform(0, 255, (1, 6, 6, 3)).astype("float32")
+        smooth = tf.image.resize(coarse, (height, width), method="bicubic")[0].numpy()
+        noisy = smooth + random.normal(0, 8, smooth.shape)
+        images.append(np.clip(noisy, 0, 255).astype("uint8"))
+    return images
+
+
+def reference_logits(model: keras.Model, image: np.ndarray, image_scale: float) -> np.ndarray:
+    """The Keras model's logits, float32 (height, width, classes), for one uint8 image."""
+    # On the CPU, where the exported file is run too: a GPU's own rounding is not the export's.
+    with tf.device("CPU:0"):
+        inputs = tf.cast(image[np.newaxis], tf.float32)
+        if image_scale != 1.0:
+            inputs = tf.image.resize(inputs, scaled_size(tf.constant(image.shape[:2]), image_scale))
+        logits = model(inputs, training=False)["logits"]
+        if image_scale != 1.0:
+            logits = tf.image.resize(logits, image.shape[:2])
+    return keras.ops.convert_to_numpy(logits)[0]

@@ -1,0 +1,245 @@
+"""Recipes: inheritance, overrides, types, and every error by its message."""
+
+import re
+
+import pytest
+
+import keras_ctxseg as ctx
+from keras_ctxseg.data.augmentation_config import MosaicConfig, RandAugmentConfig
+from keras_ctxseg.training import (
+    AugmentationConfig,
+    ConfigError,
+    RunConfig,
+    load_config,
+    save_config,
+)
+from keras_ctxseg.runs.config_schema import dotted_keys
+
+MINIMAL = """
+name: trial
+model: {name: ksac_mobilenet_v2}
+data: {name: context_scenes}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(text, name="recipe.yaml"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return write_file
+
+
+def test_defaults_and_values(write):
+    config = load_config(
+        write(
+            MINIMAL
+            + """
+augmentation:
+  crop_size: [128, 160]
+training:
+  learning_rate: 1e-2
+  weight_decay: 5E-5
+  ema_momentum: null
+  class_weights: [1, 2.5]
+"""
+        )
+    )
+    assert config.augmentation.crop_size == (128, 160)
+    assert config.training.learning_rate == 0.01
+    assert config.training.weight_decay == 5e-5
+    assert config.training.ema_momentum is None
+    assert config.training.class_weights == (1.0, 2.5)
+    assert config.training.momentum == 0.9
+    assert config.data.validation_split == "val"
+    assert str(config.directory) == "runs/trial"
+
+
+def test_the_resolved_file_gives_the_same_configuration(write, tmp_path):
+    overrides = ["model.options={rates: [6, 12], stem: deep}", "training.clip_norm=1e-3"]
+    config = load_config(write(MINIMAL), overrides)
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+    assert config.model.options == {"rates": [6, 12], "stem": "deep"}
+
+
+def test_bases_merge_section_by_section(write):
+    write("training: {epochs: 7, batch_size: 3}\nmodel: {options: {a: 1, b: 2}}", "bases/deep.yaml")
+    write("base: deep.yaml\ntraining: {batch_size: 4}", "bases/first.yaml")
+    write("training: {seed: 5, batch_size: 6}", "bases/second.yaml")
+    path = write(
+        "base: [bases/first.yaml, bases/second.yaml]"
+        + MINIMAL.replace("{name: ksac_mobilenet_v2}", "{name: m, options: {b: 3}}")
+    )
+    config = load_config(path, ["training.seed=9"])
+    assert (config.training.epochs, config.training.batch_size, config.training.seed) == (7, 6, 9)
+    assert config.model.options == {"a": 1, "b": 3}
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("training.learning_rate=3e-4", "learning_rate", 3e-4),
+        ("training.learning_rate=1", "learning_rate", 1.0),
+        ("training.ema_momentum=0.99", "ema_momentum", 0.99),
+        ("training.steps=100", "steps", 100),
+        ("training.steps=null", "steps", None),
+        ("training.optimizer=adamw", "optimizer", "adamw"),
+        ("training.jit_compile=true", "jit_compile", True),
+    ],
+)
+def test_overrides_are_yaml(write, override, key, value):
+    result = getattr(load_config(write(MINIMAL), [override]).training, key)
+    assert result == value
+    assert type(result) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "training.learning_rat=1",
+            "unknown key `training.learning_rat`. Did you mean 'training.le",
+        ),
+        ("trainnig.epochs=1", "unknown key `trainnig`. Did you mean 'training'?"),
+        ("learning_rate=1", "unknown key `learning_rate`. Did you mean 'training.learning_rate'?"),
+        ("data.zzz=1", "unknown key `data.zzz`. Known keys: data.name, data.options, data.train_"),
+        ("training.epochs=ten", "`training.epochs`: expected an integer. Received: 'ten' (str)."),
+        ("training.epochs=1.5", "`training.epochs`: expected an integer. Received: 1.5 (float)."),
+        ("training.epochs=true", "`training.epochs`: expected an integer. Received: True (bool)."),
+        ("training.epochs=null", "`training.epochs`: expected an integer. Received: None"),
+        ("training.clip_norm=a", "`training.clip_norm`: expected a number or null. Received: 'a'"),
+        (
+            "training.optimizer=sdg",
+            "expected one of 'sgd', 'adamw'. Received: 'sdg' (str). Did you",
+        ),
+        ("augmentation.flip=1", "`augmentation.flip`: expected true or false. Received: 1 (int)."),
+        ("augmentation.crop_size=65", "expected a list of 2, each entry an integer. Received: 65"),
+        (
+            "augmentation.crop_size=[65]",
+            "expected a list of 2, each entry an integer. Received: [6",
+        ),
+        (
+            "augmentation.mosaic.probabilty=1",
+            "unknown key `augmentation.mosaic.probabilty`. Did you mean 'augmentation.mosaic.prob",
+        ),
+        ("augmentation.copy_paste=1", "`augmentation.copy_paste`: expected a mapping of keys"),
+        ("model.options=3", "`model.options`: expected a mapping of keys. Received: 3 (int)."),
+        ("model=3", "`model`: expected a mapping of keys. Received: 3"),
+        ("training.epochs", "expected key=value. Received: 'training.epochs'"),
+        ("training.epochs=[", "'training.epochs=[' is not valid YAML"),
+    ],
+)
+def test_override_errors(write, override, message):
+    with pytest.raises(ConfigError, match=re.escape(message)) as error:
+        load_config(write(MINIMAL), [override])
+    assert str(error.value).startswith("command line: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            MINIMAL + "training: {epochz: 1}",
+            "unknown key `training.epochz`. Did you mean 'training.epoc",
+        ),
+        (MINIMAL + "training: 1", "`training`: expected a mapping of keys. Received: 1"),
+        (
+            MINIMAL + "training: {batch_size: 0}",
+            "`training.batch_size`: expected at least 1. Received: 0",
+        ),
+        (MINIMAL + "training: {momentum: 1}", "`training.momentum`: expected 0 <= value < 1. Rec"),
+        (
+            MINIMAL + "training: {learning_rate: 0}",
+            "`training.learning_rate`: expected a number above",
+        ),
+        (
+            MINIMAL + "training: {top_k_fraction: 0}",
+            "`training.top_k_fraction`: expected 0.0001 to 1",
+        ),
+        (
+            MINIMAL + "augmentation: {crop_size: [32, 64]}",
+            "`crop_size`: expected a height and a width",
+        ),
+        (MINIMAL + "augmentation: {scale_range: [2, 1]}", "`scale_range`: expected two factors"),
+        (
+            MINIMAL + "augmentation: {copy_paste: {probability: 1}}",
+            "`copy_paste.classes`: expected the names of the classes to paste. Received",
+        ),
+        (
+            MINIMAL + "augmentation: {rand_augment: {operations: [rotat]}}",
+            "Received: 'rotat'. Did you mean 'rotate'?",
+        ),
+        (
+            MINIMAL + "export: {input_size: [8, 64]}",
+            "`export.input_size`: expected sides of at least",
+        ),
+        (MINIMAL + "name: again", "key 'name' is given twice"),
+        (MINIMAL.replace("name: trial", "name: a/b"), "`name`: expected a folder name without '/'"),
+        ("name: trial\nmodel: {name: m}", "`data.name` is missing. Expected a string."),
+        ("name: trial\ndata: {name: m}\nmodel: {}", "`model.name` is missing. Expected a string."),
+        ("[1, 2]", "expected a mapping of keys. Received: [1, 2]"),
+        ("name: [", "not valid YAML"),
+        ("base: 3", "`base`: expected a path or a list of paths. Received: 3"),
+        ("base: none.yaml", "`base`: there is no file"),
+        ("base: recipe.yaml", "`base` runs in a circle"),
+    ],
+)
+def test_file_errors(write, text, message):
+    path = write(text)
+    with pytest.raises(ConfigError, match=re.escape(message)) as error:
+        load_config(path)
+    assert str(path) in str(error.value)
+
+
+def test_an_error_in_a_base_names_the_base(write):
+    base = write("training: {epochz: 1}", "base.yaml")
+    with pytest.raises(ConfigError, match=re.escape(f"{base}: unknown key `training.epochz`")):
+        load_config(write("base: base.yaml" + MINIMAL))
+
+
+def test_a_circle_of_bases_is_shown(write):
+    write("base: recipe.yaml", "other.yaml")
+    with pytest.raises(
+        ConfigError, match=r"circle: .*recipe\.yaml -> .*other\.yaml -> .*recipe\.yaml"
+    ):
+        load_config(write("base: other.yaml" + MINIMAL))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"cannot read the configuration .*none\.yaml: .*No such file"
+    ):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_the_augmentation_is_the_pipelines(write):
+    assert AugmentationConfig is ctx.data.AugmentationConfig
+    text = MINIMAL + "augmentation: {rotation: 5, mosaic: {probability: 0.5}}"
+    config = load_config(write(text), ["augmentation.rand_augment.count=2"])
+    assert config.augmentation == ctx.data.AugmentationConfig(
+        rotation=5.0,
+        mosaic=MosaicConfig(probability=0.5),
+        rand_augment=RandAugmentConfig(count=2),
+    )
+
+
+def test_all_recipes_of_the_repository_load():
+    from pathlib import Path
+
+    recipes = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
+    assert recipes
+    for recipe in recipes:
+        # A base is half a recipe; what a search or the bake-off runs is read by their own tests.
+        if recipe.stem.startswith("base") or recipe.parent.name in ("search", "bakeoff"):
+            continue
+        assert isinstance(load_config(recipe), RunConfig)
+
+
+def test_keys_are_listed():
+    assert {"name", "model.name", "training.head_lr_multiplier", "export.litert"} <= set(
+        dotted_keys()
+    )
