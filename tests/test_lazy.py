@@ -27,7 +27,7 @@ def test_no_name_is_a_submodule_too():
     for init in ROOT.rglob("__init__.py"):
         package = ".".join(init.parent.relative_to(ROOT.parent).parts)
         for block in ast.parse(init.read_text()).body:
-            if isinstance(block, ast.If):
+            if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
                 for statement in block.body:
                     for alias in statement.names:
                         same = (init.parent / alias.name).with_suffix(".py").exists()

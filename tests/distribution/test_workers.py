@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.distribution.processes import ROOT, environment
-from tests.training.tiny_parts import everything_in
+from tests.fixtures.tiny_parts import everything_in
 
 pytestmark = [
     pytest.mark.slow,

@@ -15,7 +15,7 @@ from keras_ctxseg.cli import main
 from keras_ctxseg.layers import ConvNormAct
 from keras_ctxseg.training.cluster import find_cluster
 from keras_ctxseg.training.progress import Progress
-from tests.training.tiny_parts import tiny_dataset
+from tests.fixtures.tiny_parts import tiny_dataset
 
 
 def tiny_network(name, num_classes, weights=None, **options):

@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 from keras_ctxseg.evaluation import Evaluator, Predictor, Protocol
 from keras_ctxseg.evaluation.image_counts import count_image
 from keras_ctxseg.metrics import resample_images, scores_from_confusion
-from tests.evaluation.numpy_resize import resize
+from tests.fixtures.numpy_resize import resize
 
 CLASSES = 4
 

@@ -8,7 +8,7 @@ import pytest
 
 import keras_ctxseg as ctx
 from keras_ctxseg.evaluation import Predictor
-from tests.evaluation.numpy_resize import resize
+from tests.fixtures.numpy_resize import resize
 
 CLASSES = 4
 SHAPES = [(1, 24, 40, 3), (2, 33, 21, 3)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras_ctxseg as ctx
 from keras_ctxseg.cli import main
 from keras_ctxseg.training.progress import Progress
-from tests.training.tiny_parts import tiny_dataset, tiny_model
+from tests.fixtures.tiny_parts import tiny_dataset, tiny_model
 
 SECONDS_A_STEP = 0.02
 

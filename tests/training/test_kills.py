@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from keras_ctxseg.runs.checkpoint import read_state
-from tests.training.tiny_parts import everything_in
+from tests.fixtures.tiny_parts import everything_in
 
 pytestmark = pytest.mark.slow
 

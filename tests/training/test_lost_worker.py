@@ -12,7 +12,7 @@ import pytest
 
 from keras_ctxseg.runs.checkpoint import read_state
 from tests.distribution.processes import TIMEOUT, environment, free_ports
-from tests.training.tiny_parts import everything_in
+from tests.fixtures.tiny_parts import everything_in
 
 pytestmark = pytest.mark.slow
 

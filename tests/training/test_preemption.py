@@ -13,7 +13,7 @@ from keras_ctxseg.runs.config import ConfigError
 from keras_ctxseg.training.preemption import PreemptedError, StopRequestedError, StopSignals
 from keras_ctxseg.training.progress import Progress
 from keras_ctxseg.training.run import train
-from tests.training.tiny_parts import everything_in
+from tests.fixtures.tiny_parts import everything_in
 
 
 @pytest.fixture(autouse=True)
