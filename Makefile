@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: quickstart bakeoff benchmarks test check format docs clean
+.PHONY: quickstart bakeoff benchmarks test coverage check format docs clean
 
 quickstart: $(INSTALLED)  ## Train, evaluate, draw and export on the embedded data set; a few minutes
 	$(BIN)/ctxseg quickstart
@@ -37,6 +37,13 @@ test: $(INSTALLED)  ## Run all tests
 	for part in $(PARTS) "tests $(PARTS:%=--ignore=%)"; do $(PYTEST) $$part || failed=1; done; \
 	exit $$failed
 
+coverage: $(INSTALLED)  ## Run all tests and print line coverage by file
+	$(BIN)/coverage erase
+	failed=0; \
+	$(MAKE) test PYTEST="$(PYTEST) --cov --cov-append --cov-report=" || failed=1; \
+	$(BIN)/coverage report || failed=1; \
+	exit $$failed
+
 check: $(INSTALLED)  ## Lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,7 +58,7 @@ docs: $(INSTALLED)  ## Build the guide into site/
 	$(BIN)/mkdocs build --strict
 
 clean:  ## Remove the environment and everything that a run makes
-	rm -rf $(VENV) build dist runs site .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) build dist runs site .coverage* .pytest_cache .ruff_cache .mypy_cache *.egg-info
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
