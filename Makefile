@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: quickstart bakeoff benchmarks test coverage check format docs clean
+.PHONY: quickstart bakeoff benchmarks test coverage wheel-check check format docs clean
 
 quickstart: $(INSTALLED)  ## Train, evaluate, draw and export on the embedded data set; a few minutes
 	$(BIN)/ctxseg quickstart
@@ -43,6 +43,9 @@ coverage: $(INSTALLED)  ## Run all tests and print line coverage by file
 	$(MAKE) test PYTEST="$(PYTEST) --cov --cov-append --cov-report=" || failed=1; \
 	$(BIN)/coverage report || failed=1; \
 	exit $$failed
+
+wheel-check: $(INSTALLED)  ## Build the wheel, install it in an empty environment elsewhere, and use it
+	$(BIN)/python scripts/check_wheel.py
 
 check: $(INSTALLED)  ## Lint, formatting and types
 	$(BIN)/ruff check .
