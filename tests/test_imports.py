@@ -35,7 +35,7 @@ BACKEND_FILES = {
     "layers/atrous_conv.py",
     "layers/batch_norm.py",
     "layers/resize.py",
-    "panoptic/first_minimum.py",
+    "panoptic/grouping.py",
 }
 # TensorFlow's side of several replicas; the core imports it inside a function.
 REPLICAS = "keras_ctxseg.distribution"

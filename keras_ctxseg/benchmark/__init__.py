@@ -5,8 +5,12 @@ from typing import TYPE_CHECKING
 from keras_ctxseg._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from keras_ctxseg.benchmark.inference import inference_call
-    from keras_ctxseg.benchmark.latency import Latency, measure_latencies, measure_latency
+    from keras_ctxseg.benchmark.latency import (
+        Latency,
+        inference_call,
+        measure_latencies,
+        measure_latency,
+    )
     from keras_ctxseg.benchmark.layers import LayerComparison, compare_atrous_layers
     from keras_ctxseg.benchmark.models import ModelBenchmark, benchmark_models
     from keras_ctxseg.benchmark.peers import tf_models_deeplabv3plus

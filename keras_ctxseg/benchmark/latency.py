@@ -1,9 +1,18 @@
-"""Times of several functions, taken side by side."""
+"""Times of several functions, taken side by side; forward passes and a matrix product to time.
+
+The product is the rate that arithmetic can have at all on this machine.
+"""
 
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from keras_ctxseg.costs.graph import frozen, traced
 
 
 @dataclass(frozen=True)
@@ -62,3 +71,57 @@ def measure_latencies(
 def measure_latency(function: Callable[[], object], repeats: int = 20, warmup: int = 3) -> Latency:
     """Times one function; see `measure_latencies`."""
     return measure_latencies({"": function}, repeats, warmup)[""]
+
+
+SIDE = 2048
+
+
+def matrix_product(side: int = SIDE) -> tuple[Callable[[], None], dict]:
+    """A call that multiplies two square matrices, and its `multiply_adds`.
+
+    The product is TensorFlow's, by the library that its convolutions use.
+    """
+    left, right = (
+        tf.constant(np.random.default_rng(seed).normal(size=(side, side)).astype("float32"))
+        for seed in (0, 1)
+    )
+
+    @tf.function(autograph=False)
+    def product():
+        return tf.matmul(left, right)
+
+    def call():
+        product()[0, 0].numpy()
+
+    return call, {"multiply_adds": side**3, "versions": {"tensorflow": tf.__version__}}
+
+
+Form = Literal["frozen", "variables"]
+
+
+def inference_call(
+    model: Callable, input_shape: tuple[int, ...], form: Form = "frozen", seed: int = 0
+) -> Callable[[], list[tf.Tensor]]:
+    """A function without arguments that runs `model` once on a fixed random batch and waits for it.
+
+    It returns the list of output tensors.
+
+    Args:
+        model: a Keras model or layer (Keras 3 or tf_keras), called with `training=False`.
+        input_shape: all dimensions.
+        form: `"frozen"` has the weights as constants, as a served graph does; `"variables"` is the
+            plain `tf.function`. Neither is compiled by XLA.
+        seed: of the values, uniform in 0..255.
+    """
+    function = {"frozen": frozen, "variables": traced}[form](model, input_shape)
+    values = np.random.default_rng(seed).uniform(0, 255, input_shape).astype("float32")
+    inputs = tf.constant(values)
+
+    def call():
+        outputs = tf.nest.flatten(function(inputs))
+        # A copy waits for the device; one element does not cost a transfer.
+        for output in outputs:
+            tf.reshape(output, [-1])[:1].numpy()
+        return outputs
+
+    return call

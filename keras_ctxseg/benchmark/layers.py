@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from keras_ctxseg.benchmark.inference import Form, inference_call
-from keras_ctxseg.benchmark.latency import Latency, measure_latencies
+from keras_ctxseg.benchmark.latency import Form, Latency, inference_call, measure_latencies
 from keras_ctxseg.costs.multiply_adds import MultiplyAdds, count_multiply_adds, trainable_parameters
 
 

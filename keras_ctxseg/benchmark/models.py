@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_ctxseg.benchmark.inference import Form, inference_call
-from keras_ctxseg.benchmark.latency import Latency, measure_latencies
+from keras_ctxseg.benchmark.latency import Form, Latency, inference_call, measure_latencies
 from keras_ctxseg.costs.memory import PeakMemory, measure_peak_memory
 from keras_ctxseg.costs.multiply_adds import (
     MultiplyAdds,

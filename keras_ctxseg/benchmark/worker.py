@@ -51,7 +51,7 @@ def _prepare(request: dict):
     subject = Subject.from_json(request["subject"])
     folder = Path(request["folder"])
     if subject.source == "floor":
-        from keras_ctxseg.benchmark.matrix_product import matrix_product
+        from keras_ctxseg.benchmark.latency import matrix_product
 
         return matrix_product()
     if subject.source == "tf-models":

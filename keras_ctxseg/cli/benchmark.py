@@ -105,7 +105,7 @@ def _side_by_side(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(f"\nFigures    {save(found, arguments.json)}")
     if arguments.plot:
-        from keras_ctxseg.benchmark.plot import plot
+        from keras_ctxseg.benchmark.page import plot
 
         print(f"Plot       {plot(found, arguments.plot)}")
 

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     import importlib.util
 
     from keras_ctxseg.runs.config import ConfigError
-    from keras_ctxseg.search.config_file import load_proxy, load_search_config
+    from keras_ctxseg.search.config import load_proxy, load_search_config
 
     # Before TensorFlow loads: a misspelt key should not cost ten seconds.
     config = load_search_config(arguments.config, arguments.overrides)

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from keras_ctxseg._naming import nearest
-from keras_ctxseg.convert.download import fetch
-from keras_ctxseg.convert.errors import ConversionError
-from keras_ctxseg.convert.location import parse_location
+from keras_ctxseg.convert.location import fetch, parse_location
 from keras_ctxseg.convert.mapping import map_weights
 from keras_ctxseg.convert.read import read_checkpoint
-from keras_ctxseg.convert.report import Report
+from keras_ctxseg.convert.report import ConversionError, Report
 from keras_ctxseg.convert.sources import SOURCES
 from keras_ctxseg.convert.tables import Source
 from keras_ctxseg.models import build

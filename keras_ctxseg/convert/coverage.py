@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from keras_ctxseg.convert.errors import ConversionError
 from keras_ctxseg.convert.layer_weights import Brick
-from keras_ctxseg.convert.naming_patterns import could_be
-from keras_ctxseg.convert.tables import Row, Source, Table
+from keras_ctxseg.convert.report import ConversionError
+from keras_ctxseg.convert.tables import Row, Source, Table, could_be
 
 # Outputs that training alone uses; a checkpoint may lack them.
 _FOR_TRAINING = ("aux_", "presence_logits")

@@ -6,8 +6,8 @@ Only files whose checksum is published are here; docs/weights.md lists others, a
 import keras
 
 from keras_ctxseg._naming import nearest
-from keras_ctxseg.convert.errors import ConversionError
 from keras_ctxseg.convert.layer_weights import Brick, bricks_of
+from keras_ctxseg.convert.report import ConversionError
 from keras_ctxseg.convert.tables import backbone_of
 
 _TORCHVISION = "torchvision:https://download.pytorch.org/models/"

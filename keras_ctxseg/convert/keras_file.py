@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from keras_ctxseg.convert.errors import ConversionError
+from keras_ctxseg.convert.report import ConversionError
 
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import keras
 
-from keras_ctxseg.convert.download import fetch
 from keras_ctxseg.convert.imagenet import imagenet_location
-from keras_ctxseg.convert.location import parse_location
+from keras_ctxseg.convert.location import fetch, parse_location
 from keras_ctxseg.convert.mapping import map_weights
 from keras_ctxseg.convert.read import read_checkpoint
 from keras_ctxseg.convert.report import Report

@@ -6,14 +6,10 @@ import keras
 import numpy as np
 
 from keras_ctxseg.convert.coverage import check_backbone, check_head
-from keras_ctxseg.convert.errors import ConversionError
-from keras_ctxseg.convert.fitting_shapes import class_count_only, shape_error
-from keras_ctxseg.convert.layer_weights import Brick, bricks_of
-from keras_ctxseg.convert.naming_patterns import fill, match
-from keras_ctxseg.convert.normalization import fold
-from keras_ctxseg.convert.report import Report
+from keras_ctxseg.convert.layer_weights import Brick, bricks_of, class_count_only, fold, shape_error
+from keras_ctxseg.convert.report import ConversionError, Report
 from keras_ctxseg.convert.requirements import check_model, check_whole_model, notes_on
-from keras_ctxseg.convert.tables import Row, Source, Table, backbone_of
+from keras_ctxseg.convert.tables import Row, Source, Table, backbone_of, fill, match
 
 
 def map_weights(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ctxseg.convert.errors import ConversionError
 from keras_ctxseg.convert.keras_file import read_keras
+from keras_ctxseg.convert.report import ConversionError
 from keras_ctxseg.convert.safetensors_file import read_safetensors
 from keras_ctxseg.convert.tensorflow_file import read_tensorflow
 from keras_ctxseg.convert.torch_file import read_torch

@@ -1,4 +1,4 @@
-"""What became of a checkpoint."""
+"""What became of a checkpoint: a report, or the error that refuses it."""
 
 import dataclasses
 
@@ -58,3 +58,7 @@ class Report:
 def _some(names: tuple[str, ...], count: int = 6) -> str:
     more = f", ... ({len(names) - count} more)" if len(names) > count else ""
     return ", ".join(names[:count]) + more
+
+
+class ConversionError(ValueError):
+    """Weights that cannot be read, fetched or mapped; the message names the file and the reason."""

@@ -6,7 +6,7 @@ import keras
 
 from keras_ctxseg.backbones import PARENT_BLOCKS
 from keras_ctxseg.backbones.block_tables import NUM_STEM_NODES
-from keras_ctxseg.convert.errors import ConversionError
+from keras_ctxseg.convert.report import ConversionError
 from keras_ctxseg.convert.tables import Source, Table
 from keras_ctxseg.layers import NormalizeImages
 from keras_ctxseg.layers.normalize_images import NORMALIZATIONS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ctxseg.convert.errors import ConversionError
+from keras_ctxseg.convert.report import ConversionError
 
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ctxseg.convert.errors import ConversionError
+from keras_ctxseg.convert.report import ConversionError
 
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # What optimizers keep beside each weight.

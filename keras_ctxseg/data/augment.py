@@ -9,15 +9,18 @@ import tensorflow as tf
 
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
 from keras_ctxseg.data.augmentations import Example, affine
-from keras_ctxseg.data.augmentations.class_share import ATTEMPTS, plan_varied_window
 from keras_ctxseg.data.augmentations.color import recolor
-from keras_ctxseg.data.augmentations.label_ids import table
-from keras_ctxseg.data.augmentations.mosaic import mosaic
-from keras_ctxseg.data.augmentations.padding import fill_outside, pad
-from keras_ctxseg.data.augmentations.paste import of_half_the_classes, paste
+from keras_ctxseg.data.augmentations.example import Draw, Seed, derived, index_below, table, uniform
+from keras_ctxseg.data.augmentations.mixing import mosaic, of_half_the_classes, paste
 from keras_ctxseg.data.augmentations.rand_augment import RandAugment
-from keras_ctxseg.data.augmentations.seeds import Draw, Seed, derived, index_below, uniform
-from keras_ctxseg.data.augmentations.window import Window, plan_window
+from keras_ctxseg.data.augmentations.window import (
+    ATTEMPTS,
+    Window,
+    fill_outside,
+    pad,
+    plan_varied_window,
+    plan_window,
+)
 from keras_ctxseg.data.panoptic import of_partner
 from keras_ctxseg.data.resampling import resize_label
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from keras_ctxseg._naming import nearest
-from keras_ctxseg.data.file_problems import FileError
+from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data.palettes import IGNORE_LABEL, default_palette
 
 _KEYS = ("classes", "void", "ignore_label", "label_map", "palette", "void_colors", "things")

@@ -12,9 +12,8 @@ from tqdm import tqdm
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
 from keras_ctxseg.data.check_cache import CheckCache, stamp
 from keras_ctxseg.data.class_file import ClassTable, read_class_file
-from keras_ctxseg.data.file_problems import FileError
 from keras_ctxseg.data.folder_layout import ExamplePaths
-from keras_ctxseg.data.images import decode, ends_properly, is_turned, open_image
+from keras_ctxseg.data.images import FileError, decode, ends_properly, is_turned, open_image
 from keras_ctxseg.data.masks import MASK_FORMATS, read_mask
 
 _SHOWN = 5

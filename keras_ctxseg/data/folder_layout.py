@@ -3,8 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from keras_ctxseg.data.file_problems import FileError
-from keras_ctxseg.data.images import SUFFIXES
+from keras_ctxseg.data.images import SUFFIXES, FileError
 
 _COUNTED = {"missing_mask": "images without a mask", "missing_image": "masks without an image"}
 _ASIDE = ("thumbs.db", "desktop.ini")

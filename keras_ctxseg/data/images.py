@@ -5,11 +5,10 @@ TensorFlow's decoders, and so exported models, ignore it too. (`load_folder` war
 """
 
 import os
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-
-from keras_ctxseg.data.file_problems import FileError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -77,3 +76,17 @@ def is_turned(image: Image.Image) -> bool:
     if image.format == "PNG" and "exif" not in image.info:
         return False  # `getexif` would decode the whole file in search of it
     return image.getexif().get(_EXIF_ORIENTATION, 1) not in (0, 1)
+
+
+class FileError(ValueError):
+    """A file that cannot be used as it is; the message begins with its path.
+
+    Args:
+        code: which kind of problem, a key of `checks.findings.KINDS`.
+        path: the file or folder.
+        text: what was expected and what was found.
+    """
+
+    def __init__(self, code: str, path: str | os.PathLike, text: str):
+        super().__init__(f"{path}: {text}")
+        self.code, self.path, self.text = code, Path(path), text

@@ -6,8 +6,7 @@ import numpy as np
 from PIL import Image
 
 from keras_ctxseg.data.class_file import ClassTable
-from keras_ctxseg.data.file_problems import FileError
-from keras_ctxseg.data.images import decode, open_image
+from keras_ctxseg.data.images import FileError, decode, open_image
 
 MASK_FORMATS = ("ids", "palette", "colors")
 

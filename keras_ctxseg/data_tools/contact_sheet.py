@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg.data.instance_contours import LINE, instance_contours
-from keras_ctxseg.data.palettes import overlay
+from keras_ctxseg.data.palettes import LINE, instance_contours, overlay
 from keras_ctxseg.data.pipeline import TrainPipeline
 from keras_ctxseg.labels.panoptic import class_ids
 

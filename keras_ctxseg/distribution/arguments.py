@@ -15,7 +15,7 @@ from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.utils import unpack_x_y_sample_weight
 
 from keras_ctxseg.distribution.batches import ReplicaStream, evaluation_stream, training_stream
-from keras_ctxseg.distribution.statistics import agree_on_statistics
+from keras_ctxseg.distribution.collectives import agree_on_statistics
 
 
 def named(method: Callable, args: tuple, kwargs: dict) -> dict[str, Any]:

@@ -11,10 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_ctxseg.doctor.environment import examine_environment
 from keras_ctxseg.doctor.finding import Finding
+from keras_ctxseg.doctor.installation import examine_environment, examine_versions
 from keras_ctxseg.doctor.machine import examine_machine
-from keras_ctxseg.doctor.versions import examine_versions
 
 
 def examine(smoke: bool = True, litert: bool = False, folder: Path = Path()) -> list[Finding]:

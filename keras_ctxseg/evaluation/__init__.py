@@ -16,15 +16,17 @@ from keras_ctxseg._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from keras_ctxseg.evaluation.comparison.paired import compare
-    from keras_ctxseg.evaluation.comparison.pictures import DisputedImage, disputed_images
-    from keras_ctxseg.evaluation.comparison.report import write_comparison
+    from keras_ctxseg.evaluation.comparison.report import (
+        DisputedImage,
+        disputed_images,
+        write_comparison,
+    )
     from keras_ctxseg.evaluation.comparison.result import Comparison, Estimate
     from keras_ctxseg.evaluation.comparison.table import comparison_table
     from keras_ctxseg.evaluation.evaluator import Evaluator
     from keras_ctxseg.evaluation.report import write_report
     from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
-    from keras_ctxseg.evaluation.samples import ReportSample, report_samples
-    from keras_ctxseg.evaluation.side_by_side import draw_side_by_side
+    from keras_ctxseg.evaluation.samples import ReportSample, draw_side_by_side, report_samples
     from keras_ctxseg.inference.predictor import Prediction, Predictor
     from keras_ctxseg.inference.protocol import PROTOCOLS, Protocol, named_protocol
     from keras_ctxseg.prediction.images import predict, predict_exported

@@ -18,7 +18,7 @@ from keras_ctxseg.evaluation.size_batches import (
     example_name,
 )
 from keras_ctxseg.inference.full_size import check_num_classes
-from keras_ctxseg.inference.panoptic_predictor import PanopticPredictor
+from keras_ctxseg.inference.panoptic import PanopticPredictor
 from keras_ctxseg.inference.predictor import Predictor
 from keras_ctxseg.inference.protocol import Protocol
 from keras_ctxseg.inference.replicas import on_replicas

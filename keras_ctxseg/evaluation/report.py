@@ -20,9 +20,10 @@ from keras_ctxseg.evaluation.report_figures import (
     class_rows,
     common_confusions,
     confusion_figure,
+    other_conventions,
+    score_tiles,
 )
 from keras_ctxseg.evaluation.report_pictures import sample_pictures
-from keras_ctxseg.evaluation.report_scores import other_conventions, score_tiles
 from keras_ctxseg.evaluation.result import ABSENT_POLICY, EvaluationResult
 from keras_ctxseg.evaluation.samples import ReportSample
 from keras_ctxseg.pages.page import render_page

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from keras_ctxseg.data.palettes import colorize
+from keras_ctxseg.data.palettes import colorize, segment_overlay
 from keras_ctxseg.evaluation.samples import ReportSample
-from keras_ctxseg.pages.pictures import fitting_size, jpeg_uri, png_uri, shrink_ids
-from keras_ctxseg.prediction.panoptic_overlay import segment_overlay
+from keras_ctxseg.pages.page import fitting_size, jpeg_uri, png_uri, shrink_ids
 
 LONGEST_SIDE = 480  # pixels; sharp on a phone, and a dozen images stay under 2 MB
 WRONG = np.array([226, 29, 56], np.uint8)

@@ -49,7 +49,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_ctxseg.evaluation.contours import DIAGONAL_SHARE
+from keras_ctxseg.evaluation.image_counts import DIAGONAL_SHARE
 from keras_ctxseg.evaluation.panoptic_summary import panoptic_to_dict
 
 if TYPE_CHECKING:

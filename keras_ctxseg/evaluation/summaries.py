@@ -8,11 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from keras_ctxseg.evaluation.contours import DISTANCES
-from keras_ctxseg.evaluation.image_counts import ImageCounts, stack_class_counts
+from keras_ctxseg.evaluation.image_counts import DISTANCES, ImageCounts, stack_class_counts
 from keras_ctxseg.metrics.bootstrap import percentile_interval, resample_images
 from keras_ctxseg.metrics.calibration import CalibrationCounts, bin_edges, calibration_errors
-from keras_ctxseg.metrics.class_counts import (
+from keras_ctxseg.metrics.scores import (
     ClassCounts,
     class_iou,
     mean_of_known,

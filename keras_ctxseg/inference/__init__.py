@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from keras_ctxseg._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from keras_ctxseg.inference.panoptic_predictor import (
+    from keras_ctxseg.inference.panoptic import (
         PanopticPrediction,
         PanopticPredictor,
         SegmentList,

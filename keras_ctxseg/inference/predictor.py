@@ -11,12 +11,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg.inference.full_size import check_image, check_input_size
-from keras_ctxseg.inference.linear_parts import Span, resize_part, source_span
+from keras_ctxseg.inference.full_size import Passes, check_image, check_input_size
 from keras_ctxseg.inference.protocol import Protocol
-from keras_ctxseg.inference.scales_and_flips import Passes
-from keras_ctxseg.inference.window_grid import WindowAxis
-from keras_ctxseg.inference.window_rows import WindowRows, spans
+from keras_ctxseg.inference.windows import (
+    Span,
+    WindowAxis,
+    WindowRows,
+    resize_part,
+    source_span,
+    spans,
+)
 
 STRIP = 64  # rows of the result that are finished together
 

@@ -43,8 +43,10 @@ class BatchNorm(keras.layers.BatchNormalization):
         # The statistics and parameters are in float32 whatever the activations are in.
         gamma, beta = tf.cast(self.gamma, tf.float32), tf.cast(self.beta, tf.float32)
         if self.synchronized:
-            from keras_ctxseg.distribution.batch_norm import synchronized_batch_norm
-            from keras_ctxseg.distribution.collectives import number_of_replicas
+            from keras_ctxseg.distribution.collectives import (
+                number_of_replicas,
+                synchronized_batch_norm,
+            )
 
             if number_of_replicas() > 1:
                 shift = tf.cast(self.moving_mean, tf.float32)

@@ -12,15 +12,7 @@ if TYPE_CHECKING:
         calibration_counts,
         calibration_errors,
     )
-    from keras_ctxseg.metrics.class_counts import (
-        ClassCounts,
-        class_accuracy,
-        class_iou,
-        mean_iou_policies,
-        summary_scores,
-    )
-    from keras_ctxseg.metrics.confusion import ConfusionMatrix
-    from keras_ctxseg.metrics.mean_iou import MeanIoU
+    from keras_ctxseg.metrics.confusion import ConfusionMatrix, MeanIoU, PixelAccuracy
     from keras_ctxseg.metrics.panoptic_quality import (
         PanopticCounts,
         PanopticQuality,
@@ -28,7 +20,14 @@ if TYPE_CHECKING:
         count_segments,
         panoptic_scores,
     )
-    from keras_ctxseg.metrics.pixel_accuracy import PixelAccuracy
-    from keras_ctxseg.metrics.scores import SegmentationScores, scores_from_confusion
+    from keras_ctxseg.metrics.scores import (
+        ClassCounts,
+        SegmentationScores,
+        class_accuracy,
+        class_iou,
+        mean_iou_policies,
+        scores_from_confusion,
+        summary_scores,
+    )
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

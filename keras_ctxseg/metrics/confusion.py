@@ -1,11 +1,17 @@
-"""A confusion matrix that streams over batches and counts in whole numbers."""
+"""Streaming metrics from a confusion matrix: the matrix, mean IoU, pixel accuracy."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
-from keras_ctxseg.labels.maps import count_ids, pixel_weights, split_labels, widest_integer
+from keras_ctxseg.labels.maps import (
+    alarm_factor,
+    count_ids,
+    pixel_weights,
+    split_labels,
+    widest_integer,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_ctxseg")
@@ -115,3 +121,59 @@ class ConfusionMatrix(keras.metrics.Metric):
             "name": self.name,
             "dtype": self.dtype,
         }
+
+
+@keras.saving.register_keras_serializable(package="keras_ctxseg")
+class MeanIoU(ConfusionMatrix):
+    """The mean IoU over the classes that occur in the labels or in the predictions.
+
+    Classes that neither the labels nor the predictions show are left out of the mean, as in
+    `keras.metrics.MeanIoU`. Before any valid pixel was seen the result is 0. Unlike there, an id
+    that is neither a class nor the ignore label is not dropped in silence: the result is NaN.
+
+    Args, call arguments, errors: as in `ConfusionMatrix`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_label: int = 255,
+        name: str = "mean_iou",
+        dtype: str | None = None,
+    ):
+        super().__init__(num_classes, ignore_label=ignore_label, name=name, dtype=dtype)
+        self._direction = "up"
+
+    def result(self):
+        matrix = ops.convert_to_tensor(self.matrix)
+        hits = ops.diagonal(matrix)
+        union = ops.sum(matrix, axis=0) + ops.sum(matrix, axis=1) - hits
+        ious = ops.divide_no_nan(ops.cast(hits, "float32"), ops.cast(union, "float32"))
+        present = ops.sum(ops.cast(union > 0, "float32"))
+        return ops.divide_no_nan(ops.sum(ious), present) * alarm_factor(self.invalid > 0, "float32")
+
+
+@keras.saving.register_keras_serializable(package="keras_ctxseg")
+class PixelAccuracy(ConfusionMatrix):
+    """The share of the valid pixels whose predicted class is their label.
+
+    0 before any valid pixel was seen, NaN after an id that is neither a class nor the ignore label.
+
+    Args, call arguments, errors: as in `ConfusionMatrix`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_label: int = 255,
+        name: str = "pixel_accuracy",
+        dtype: str | None = None,
+    ):
+        super().__init__(num_classes, ignore_label=ignore_label, name=name, dtype=dtype)
+        self._direction = "up"
+
+    def result(self):
+        matrix = ops.convert_to_tensor(self.matrix)
+        right = ops.cast(ops.sum(ops.diagonal(matrix)), "float32")
+        share = ops.divide_no_nan(right, ops.cast(ops.sum(matrix), "float32"))
+        return share * alarm_factor(self.invalid > 0, "float32")

@@ -11,13 +11,16 @@ import keras
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.backbones import BACKBONES
-from keras_ctxseg.models.classification_model import ClassificationModel
 from keras_ctxseg.models.deeplab import deeplabv3, deeplabv3plus, ksac
 from keras_ctxseg.models.encnet import encnet
 from keras_ctxseg.models.encnet_cifar import encnet_cifar
 from keras_ctxseg.models.fcn import fcn
 from keras_ctxseg.models.rsp import rsp, rsp_panoptic
-from keras_ctxseg.models.segmentation_model import SegmentationModel, check_image_size
+from keras_ctxseg.models.segmentation_model import (
+    ClassificationModel,
+    SegmentationModel,
+    check_image_size,
+)
 from keras_ctxseg.models.spacemeshlab import spacemeshlab
 from keras_ctxseg.models.spinenet_seg import SPINENETS, spinenet_seg
 from keras_ctxseg.models.weights import load_weights

@@ -6,7 +6,6 @@ import keras
 from keras import ops
 
 from keras_ctxseg.panoptic.centers import Centers
-from keras_ctxseg.panoptic.first_minimum import first_minimum
 
 CHUNK = 1 << 15  # pixels whose distances to all centres are in memory together
 
@@ -50,3 +49,16 @@ def nearest_centers(offsets, centers: Centers):
     chunks = ops.reshape(ops.pad(points, ((0, missing), (0, 0))), (-1, CHUNK, 3))
     found = ops.reshape(ops.map(nearest, chunks), (-1,))[:count]
     return ops.where(centers.count > 0, ops.reshape(found, (height, width)) + 1, 0)
+
+
+def first_minimum(x):
+    """Index of the smallest value along the last axis, int32; of equal ones any.
+
+    `keras.ops.argmin` first makes up for the sign of zero, in passes that take longer than the
+    search.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.cast(ops.argmin(x, axis=-1), "int32")
+    import tensorflow as tf
+
+    return tf.argmin(x, axis=-1, output_type=tf.int32)

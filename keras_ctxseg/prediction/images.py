@@ -14,7 +14,7 @@ import numpy as np
 from keras_ctxseg.data.images import is_turned, open_image, read_image
 from keras_ctxseg.data.resampling import scale_image
 from keras_ctxseg.inference.full_size import check_num_classes
-from keras_ctxseg.inference.panoptic_predictor import PanopticPredictor
+from keras_ctxseg.inference.panoptic import PanopticPredictor
 from keras_ctxseg.inference.predictor import Predictor
 from keras_ctxseg.inference.protocol import Protocol
 from keras_ctxseg.panoptic.options import GroupingOptions

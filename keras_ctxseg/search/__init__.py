@@ -10,8 +10,7 @@ from keras_ctxseg._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from keras_ctxseg.search.arithmetic import Cost, count_cost
-    from keras_ctxseg.search.config import SearchConfig
-    from keras_ctxseg.search.config_file import load_search_config
+    from keras_ctxseg.search.config import SearchConfig, load_search_config
     from keras_ctxseg.search.confirmation import confirm
     from keras_ctxseg.search.drawing import draw_topology
     from keras_ctxseg.search.objective import Candidate, TrainingObjective

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_ctxseg.runs.config import ConfigError
-from keras_ctxseg.search.config import SearchConfig
-from keras_ctxseg.search.config_file import load_proxy
+from keras_ctxseg.search.config import SearchConfig, load_proxy
 from keras_ctxseg.search.confirmed import study_name
 from keras_ctxseg.search.objective import Objective
 from keras_ctxseg.search.records import SearchResult, TrialRecord

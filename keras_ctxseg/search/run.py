@@ -17,8 +17,7 @@ from optuna.trial import TrialState
 from keras_ctxseg.backbones.block_tables import PARENT_BLOCKS
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 from keras_ctxseg.search import records
-from keras_ctxseg.search.config import SearchConfig
-from keras_ctxseg.search.config_file import load_proxy
+from keras_ctxseg.search.config import SearchConfig, load_proxy
 from keras_ctxseg.search.confirmed import confirmations_of
 from keras_ctxseg.search.ledger import BROKEN, INTERRUPTED, OUTCOME, SLOT, Lease, Ledger
 from keras_ctxseg.search.live_table import LiveTable

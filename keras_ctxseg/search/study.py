@@ -13,8 +13,7 @@ from keras_ctxseg.backbones.block_tables import TABLES
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 from keras_ctxseg.runs.config_schema import plain
 from keras_ctxseg.search.arithmetic import Cost, count_cost
-from keras_ctxseg.search.config import FilterConfig, SearchConfig
-from keras_ctxseg.search.config_file import MODEL_PREFIX
+from keras_ctxseg.search.config import MODEL_PREFIX, FilterConfig, SearchConfig
 from keras_ctxseg.search.ledger import Ledger
 from keras_ctxseg.search.sampler import make_sampler
 from keras_ctxseg.search.space import SearchSpace

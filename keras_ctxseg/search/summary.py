@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ctxseg.search.config import SearchConfig
-from keras_ctxseg.search.config_file import load_proxy
+from keras_ctxseg.search.config import SearchConfig, load_proxy
 from keras_ctxseg.search.records import Confirmation, SearchResult, TrialRecord, seeds_of
 from keras_ctxseg.search.topology import block_lines, save_topology
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         TrainingConfig,
     )
     from keras_ctxseg.runs.config_file import load_config, save_config
-    from keras_ctxseg.training.averaging import averaged_weights
     from keras_ctxseg.training.compilation import default_compile
     from keras_ctxseg.training.divergence import TrainingDivergedError
     from keras_ctxseg.training.optimizers import SGD, AdamW, LossScaleOptimizer
@@ -30,5 +29,6 @@ if TYPE_CHECKING:
     from keras_ctxseg.training.run import RunResult, train
     from keras_ctxseg.training.schedule import PolyDecay
     from keras_ctxseg.training.strategy import create_strategy
+    from keras_ctxseg.training.validation import averaged_weights
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

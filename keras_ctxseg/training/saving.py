@@ -11,7 +11,7 @@ import time
 import keras
 import numpy as np
 
-from keras_ctxseg.distribution.statistics import agree_on_statistics
+from keras_ctxseg.distribution.collectives import agree_on_statistics
 from keras_ctxseg.distribution.workers import Workers
 from keras_ctxseg.runs.checkpoint import TrainingState
 from keras_ctxseg.runs.checkpoint_history import CheckpointHistory

@@ -1,8 +1,9 @@
-"""The turn at the end of each epoch: validate, and keep the best weights."""
+"""The end of an epoch: validate with the averaged weights, and keep the best."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import keras
@@ -10,7 +11,6 @@ import keras
 from keras_ctxseg.runs.checkpoint import TrainingState, save_checkpoint
 from keras_ctxseg.runs.plan import Plan
 from keras_ctxseg.runs.run_directory import RunDirectory
-from keras_ctxseg.training.averaging import averaged_weights
 
 if TYPE_CHECKING:
     from keras_ctxseg.evaluation import EvaluationResult
@@ -74,3 +74,35 @@ class Validation(keras.callbacks.Callback):
                     save_checkpoint(self.model, self.directory.best, state)
             if self.on_validated is not None:
                 self.on_validated(epoch, step)
+
+
+def averages_of(optimizer) -> list | None:
+    """The optimizer's moving averages, one per trainable variable; None where it keeps none."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # Under float16's loss scaling.
+    if not getattr(optimizer, "use_ema", False) or not optimizer.built:
+        return None
+    if int(keras.ops.convert_to_numpy(optimizer.iterations)) == 0:  # They are still zero.
+        return None
+    return optimizer._model_variables_moving_average
+
+
+@contextlib.contextmanager
+def averaged_weights(model: keras.Model) -> Iterator[None]:
+    """Puts the moving averages into the model for the duration of a `with` block.
+
+    The averages in the optimizer stay as they are, so a checkpoint written inside the block holds
+    the averages in both places. Only trainable variables are averaged: batch norm's moving mean and
+    variance, averages already, remain the current ones. Without EMA the block changes nothing.
+    """
+    averages = averages_of(model.optimizer)
+    if averages is None:
+        yield
+        return
+    raw = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+    for variable, average in zip(model.trainable_variables, averages, strict=True):
+        variable.assign(average)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, raw, strict=True):
+            variable.assign(value)

@@ -8,7 +8,7 @@ import keras_ctxseg as ctx
 from bakeoff_parts.child import last_weights
 from bakeoff_parts.plan import Job, Plan
 from bakeoff_parts.runs import Kept
-from keras_ctxseg.evaluation.side_by_side import draw_side_by_side
+from keras_ctxseg.evaluation.samples import draw_side_by_side
 from keras_ctxseg.evaluation.size_batches import example_name
 from keras_ctxseg.runs.assembly import build_evaluator, load_dataset
 from keras_ctxseg.runs.checkpoint import load_checkpoint

@@ -7,8 +7,7 @@ import pytest
 
 import keras_ctxseg as ctx
 from keras_ctxseg.benchmark.latency import Latency
-from keras_ctxseg.benchmark.page import rebuild
-from keras_ctxseg.benchmark.plot import plot
+from keras_ctxseg.benchmark.page import plot, rebuild
 from keras_ctxseg.benchmark.results import caption, results, save, table
 from keras_ctxseg.benchmark.side_by_side import Measurement, measure_side_by_side
 from keras_ctxseg.benchmark.subject import Subject, peers_of

@@ -10,8 +10,7 @@ import pytest
 
 import keras_ctxseg as ctx
 from keras_ctxseg.convert import ConversionError
-from keras_ctxseg.convert.download import cache_folder, fetch
-from keras_ctxseg.convert.location import Location, parse_location
+from keras_ctxseg.convert.location import Location, cache_folder, fetch, parse_location
 from tests.convert.torch_files import write_pth
 from tests.convert.torch_networks import Weights, resnet_weights
 
@@ -103,7 +102,7 @@ def test_a_stopped_download_leaves_nothing(cache, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_ctxseg.convert.download.os.replace", stop)
+    monkeypatch.setattr("keras_ctxseg.convert.location.os.replace", stop)
     with server() as (url, _), pytest.raises(KeyboardInterrupt):
         fetch(_location(f"{url}/w.pth"))
     assert list(cache.iterdir()) == []

@@ -7,9 +7,8 @@ import pytest
 import keras_ctxseg as ctx
 from keras_ctxseg.cli import main
 from keras_ctxseg.convert import SOURCES, ConversionError, map_weights
-from keras_ctxseg.convert.layer_weights import Brick
-from keras_ctxseg.convert.naming_patterns import could_be, fill, match
-from keras_ctxseg.convert.normalization import fold
+from keras_ctxseg.convert.layer_weights import Brick, fold
+from keras_ctxseg.convert.tables import could_be, fill, match
 from tests.convert.torch_files import write_pth
 from tests.convert.torch_networks import Weights, resnet_weights
 

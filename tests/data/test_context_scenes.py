@@ -11,7 +11,7 @@ import pytest
 
 from keras_ctxseg import data
 from keras_ctxseg.data.context_scenes.builder import SEED, SPLITS, ContextScenes
-from keras_ctxseg.data.context_scenes.classes import CLASS_NAMES, CONTEXT_PAIRS
+from keras_ctxseg.data.context_scenes.canvas import CLASS_NAMES, CONTEXT_PAIRS
 from keras_ctxseg.data.context_scenes.scene import SceneFacts, draw_facts, draw_scene
 
 RADIUS = 16  # of a receptive field of 33 pixels

@@ -7,9 +7,8 @@ import pytest
 
 from keras_ctxseg.cli import main
 from keras_ctxseg.doctor import Finding, as_json, as_table, examination, is_broken
-from keras_ctxseg.doctor.environment import examine_environment
+from keras_ctxseg.doctor.installation import PACKAGE, examine_environment, examine_versions
 from keras_ctxseg.doctor.machine import examine_machine
-from keras_ctxseg.doctor.versions import PACKAGE, examine_versions
 
 DECLARED = ["keras<3.16,>=3.15", "tensorflow<2.21,>=2.20", "pyyaml<7,>=6.0", 'ruff; extra == "dev"']
 INSTALLED = {"keras": "3.15.1", "tensorflow": "2.20.0", "pyyaml": "6.0.3", "numpy": "2.1.0"}

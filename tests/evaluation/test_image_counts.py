@@ -5,13 +5,14 @@ import pytest
 from scipy import ndimage
 from sklearn.metrics import confusion_matrix
 
-from keras_ctxseg.evaluation.contours import (
+from keras_ctxseg.evaluation.image_counts import (
     DISTANCES,
+    SparseConfusion,
     contour_distances,
     contour_width,
+    count_image,
     edge_distances,
 )
-from keras_ctxseg.evaluation.image_counts import SparseConfusion, count_image
 
 CLASSES, IGNORED = 5, 255
 BOX = np.ones((3, 3), bool)

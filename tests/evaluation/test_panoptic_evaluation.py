@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ctxseg.data.instance_contours import instance_contours
+from keras_ctxseg.data.palettes import instance_contours
 from keras_ctxseg.evaluation import Evaluator, predict
 from keras_ctxseg.evaluation.panoptic_files import segment_files
 from keras_ctxseg.inference import PanopticPredictor

@@ -14,7 +14,7 @@ from keras_ctxseg.search import (
     run_search,
     write_summary,
 )
-from keras_ctxseg.search.config_file import load_proxy
+from keras_ctxseg.search.config import load_proxy
 from tests.search.worker import score
 
 

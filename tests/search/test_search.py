@@ -22,7 +22,7 @@ from keras_ctxseg.search import (
     run_search,
     topology_from_options,
 )
-from keras_ctxseg.search.config_file import load_proxy
+from keras_ctxseg.search.config import load_proxy
 from keras_ctxseg.search.ledger import LEASE, SLOT
 from keras_ctxseg.search.run import SearchStoppedError
 from keras_ctxseg.search.storage import open_storage

@@ -24,8 +24,7 @@ from keras_ctxseg.search import (
     load_result,
     load_search_config,
 )
-from keras_ctxseg.search.config import WorkerConfig
-from keras_ctxseg.search.config_file import load_proxy
+from keras_ctxseg.search.config import WorkerConfig, load_proxy
 from keras_ctxseg.search.objective import BrokenNetworkError
 
 

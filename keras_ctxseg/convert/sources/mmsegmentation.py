@@ -16,7 +16,7 @@ Auxiliary heads are mapped for EncNet, whose model here has one. OpenMMLab's Ima
 import numpy as np
 
 from keras_ctxseg.convert.dialects import TORCH
-from keras_ctxseg.convert.sources.torch_resnet import (
+from keras_ctxseg.convert.sources.torchvision import (
     BLOCKS,
     COUNTERS,
     EPSILON,

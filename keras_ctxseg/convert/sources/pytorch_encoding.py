@@ -11,7 +11,7 @@ the logits at the image's size are a fraction of a pixel apart.
 """
 
 from keras_ctxseg.convert.dialects import TORCH
-from keras_ctxseg.convert.sources.torch_resnet import (
+from keras_ctxseg.convert.sources.torchvision import (
     BLOCKS,
     COUNTERS,
     EPSILON,

@@ -1,7 +1,7 @@
 """timm: ResNets with a 7×7 or a deep stem (`resnet50c`, `resnet50s`), and Xception-65."""
 
 from keras_ctxseg.convert.dialects import TORCH
-from keras_ctxseg.convert.sources.torch_resnet import (
+from keras_ctxseg.convert.sources.torchvision import (
     BLOCKS,
     COUNTERS,
     EPSILON,

@@ -1,20 +1,42 @@
 """torchvision: ResNets, MobileNetV2, and DeepLabv3 on a ResNet.
 
-DeepLabv3 there is built here as `build("deeplabv3_resnet50", 21, output_stride=8, rates=(12, 24,
-36), head_conv=True)`. Its auxiliary head is left.
+The tables of a ResNet come first: other PyTorch projects use torchvision's names.
 """
 
 from keras_ctxseg.convert.dialects import TORCH
-from keras_ctxseg.convert.sources.torch_resnet import (
-    BLOCKS,
-    COUNTERS,
-    EPSILON,
-    IMAGENET_CLASSIFIER,
-    STEM_7X7,
-)
 from keras_ctxseg.convert.tables import Row, Source, Table
 
 # A feature's number is the block's in the whole network, counted from 1 after the stem.
+BLOCKS = (
+    Row(
+        "backbone_stage{s}_block{b}_conv{n}",
+        "layer{s-1}.{b-1}.conv{n}",
+        "layer{s-1}.{b-1}.bn{n}",
+    ),
+    Row(
+        "backbone_stage{s}_block{b}_shortcut",
+        "layer{s-1}.{b-1}.downsample.0",
+        "layer{s-1}.{b-1}.downsample.1",
+    ),
+)
+STEM_7X7 = (Row("backbone_stem_conv1", "conv1", "bn1"),)
+# Three 3×3 in a row, the last one's normalisation outside of it.
+STEM_DEEP = (
+    Row("backbone_stem_conv1", "conv1.0", "conv1.1"),
+    Row("backbone_stem_conv2", "conv1.3", "conv1.4"),
+    Row("backbone_stem_conv3", "conv1.6", "bn1"),
+)
+# OpenMMLab's: one sequence.
+STEM_OPENMMLAB = (
+    Row("backbone_stem_conv1", "stem.0", "stem.1"),
+    Row("backbone_stem_conv2", "stem.3", "stem.4"),
+    Row("backbone_stem_conv3", "stem.6", "stem.7"),
+)
+COUNTERS = (r"\.num_batches_tracked$", "counter of training steps")
+IMAGENET_CLASSIFIER = (r"^fc\.", "classifier of ImageNet")
+EPSILON = 1e-5
+
+
 _BEFORE = {2: 1, 3: 3, 4: 6, 5: 13}
 
 _MOBILENET_V2 = (

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from keras_ctxseg.data.augmentations.label_ids import OUTSIDE
+from keras_ctxseg.data.augmentations.example import OUTSIDE
 from keras_ctxseg.data.augmentations.window import Window
 
 # A matrix is float32 (2, 3): it takes a pixel's place (row, column, 1), measured from the crop's

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_ctxseg.data.augmentation_config import RandAugmentConfig
 from keras_ctxseg.data.augmentations import affine
-from keras_ctxseg.data.augmentations.seeds import Seed, uniform
+from keras_ctxseg.data.augmentations.example import Seed, uniform
 
 GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 # At the magnitude 10. Degrees and shear as in the paper; shares of the side as timm has them.

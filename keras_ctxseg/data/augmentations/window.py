@@ -1,8 +1,13 @@
-"""Scale and crop: which pixels of an image are shown, how large, and where in the crop."""
+"""Scale and crop: which pixels are shown, how large, where in the crop, and the padding around.
+
+`plan_varied_window` caps one class's share of a crop (`cat_max_ratio` in mmsegmentation).
+"""
 
 from typing import NamedTuple
 
 import tensorflow as tf
+
+from keras_ctxseg.data.augmentations.example import OUTSIDE, class_counts, select
 
 
 class Axis(NamedTuple):
@@ -72,3 +77,68 @@ def plan_axis(size, crop, scale, place) -> Axis:
     shown = tf.where(fits, crop, tf.clip_by_value(scaled, 1, crop))
     before = spread(crop - shown)
     return Axis(spread(size - length), length, shown, before, crop - shown - before)
+
+
+def pad(image: tf.Tensor, label: tf.Tensor, paddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sets image and label into their crop; the label around is `OUTSIDE`.
+
+    Args:
+        image: float32 `(height, width, 3)`.
+        label: int32 `(height, width)`.
+        paddings: int32 `(2, 2)`, rows and columns, before and after.
+    """
+
+    def padded():
+        around = tf.concat([paddings, [[0, 0]]], 0)
+        return tf.pad(image, around), tf.pad(label, paddings, constant_values=OUTSIDE)
+
+    return tf.cond(tf.reduce_any(paddings > 0), padded, lambda: (image, label))
+
+
+def fill_outside(
+    image: tf.Tensor, label: tf.Tensor, color: tuple[float, float, float], ignore_label: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gives pixels with the label `OUTSIDE` their colour (RGB in 0 ... 255) and ignore label."""
+    outside = label == OUTSIDE
+
+    def filled():
+        return (
+            select(outside, tf.constant(color, tf.float32), image),
+            tf.where(outside, ignore_label, label),
+        )
+
+    return tf.cond(tf.reduce_any(outside), filled, lambda: (image, label))
+
+
+ATTEMPTS = 10
+
+
+def largest_share(label: tf.Tensor, ignore_label: int) -> tf.Tensor:
+    """Share of the commonest class among the labelled pixels; 1 where no pixel is labelled."""
+    counts = class_counts(label, ignore_label)
+    total = tf.reduce_sum(counts)
+    return tf.where(total > 0, tf.reduce_max(counts) / total, 1.0)
+
+
+def plan_varied_window(label, crop, scale, places, max_share: float, ignore_label: int) -> Window:
+    """The first of the windows in which no class has a share of `max_share` or more, or the last.
+
+    Shares are of the window's pixels in the source.
+
+    Args:
+        label: int32 `(height, width)`.
+        crop: height and width to fill.
+        scale: float32 scalar.
+        places: float32 `(attempts, 2)` in 0 ... 1, see `plan_window`.
+        max_share: in 0 ... 1.
+        ignore_label: the id that does not count.
+    """
+
+    def plan(attempt):
+        return plan_window(tf.shape(label), crop, scale, places[attempt])
+
+    def is_refused(attempt):
+        share = largest_share(plan(attempt).cut(label), ignore_label)
+        return tf.logical_and(attempt < places.shape[0] - 1, share >= max_share)
+
+    return plan(tf.while_loop(is_refused, lambda attempt: [attempt + 1], [0])[0])

@@ -1,15 +1,22 @@
-"""What the builders share: features, metadata, and where the files come from."""
+"""What the builders share: features, metadata, downloads, and making a `SegmentationDataset`."""
 
+import contextlib
+import dataclasses
+import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 from PIL import Image
+from tensorflow_datasets.core.download import download_manager, extractor
 
-from keras_ctxseg.data.builders.published import PublishedDataset
+from keras_ctxseg.data.builders.published import PublishedDataset, class_id_table
+from keras_ctxseg.data.dataset import SegmentationDataset
+from keras_ctxseg.data.records import LabelReader, RecordExamples
 
 
 class SegmentationBuilder(
@@ -101,3 +108,124 @@ def inside(root: epath.Path, preferred: str, folder: str) -> epath.Path:
     """`root/preferred/folder` where it exists, else `root/folder`, as an archive unpacks."""
     path = root / preferred / folder
     return path if path.exists() else root / folder
+
+
+_PREPARATION_ERRORS = (
+    OSError,
+    AssertionError,  # of TFDS's own builders, where files were not put in place by hand
+    tf.errors.OpError,
+    tfds.download.DownloadError,
+    download_manager.NonMatchingChecksumError,
+    extractor.ExtractError,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PanopticRecords:
+    """How records become panoptic label maps.
+
+    Attributes:
+        thing_classes: ids of the classes whose objects are told apart.
+        read_label: from a record's parts to int32 `(height, width)`.
+        features: the builder's features that it needs beside image, label and name.
+    """
+
+    thing_classes: tuple[int, ...]
+    read_label: LabelReader
+    features: tuple[str, ...] = ()
+
+
+def load_prepared(
+    facts: PublishedDataset,
+    builder: tfds.core.DatasetBuilder,
+    ids: Mapping[int, int],
+    features: tuple[str, str, str] = ("image", "label", "name"),
+    manual_dir: str | os.PathLike | None = None,
+    rename: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    panoptic: PanopticRecords | None = None,
+) -> SegmentationDataset:
+    """Prepare a data set if it is not prepared yet, and open it.
+
+    Args:
+        facts: what it is.
+        builder: makes the TFRecord files.
+        ids: grey value of the stored label -> class id or ignore label.
+        features: names of the builder's image, label and name features.
+        manual_dir: where archives lie that had to be downloaded by hand.
+        rename: from the name feature to the example's name.
+        panoptic: how records become panoptic label maps; None for classes alone.
+
+    Raises:
+        ValueError: files that are missing or cannot be downloaded or written; says how to get them.
+    """
+    prepare(builder, facts, manual_dir)
+    parse = _parser(builder, features, rename, panoptic.features if panoptic else ())
+    parts = {
+        split: parts
+        for split, parts in facts.prepared_splits.items()
+        if all(part in builder.info.splits for part in parts)
+    }
+
+    def open_split(split: str) -> RecordExamples:
+        files = [file for part in parts[split] for file in builder.info.splits[part].filepaths]
+        read_label = panoptic.read_label if panoptic else None
+        return RecordExamples(
+            files, parse, class_id_table(ids), f"{facts.name}/{split}", read_label
+        )
+
+    return SegmentationDataset(
+        name=facts.name,
+        class_names=facts.class_names,
+        palette=facts.palette,
+        splits={
+            split: sum(builder.info.splits[part].num_examples for part in parts[split])
+            for split in parts
+        },
+        open_split=open_split,
+        thing_classes=panoptic.thing_classes if panoptic else (),
+    )
+
+
+def folder_of(path: str | os.PathLike | None) -> str | None:
+    """A folder option with `~` resolved; None leaves the choice to TFDS."""
+    return None if path is None else os.path.expanduser(path)
+
+
+def _parser(builder, features, rename, more=()):
+    image, label, name = features
+    described = builder.info.features
+    skip = tfds.decode.SkipDecoding()
+
+    def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
+        wanted = tfds.decode.PartialDecoding(dict.fromkeys([*features, *more], True))
+        subset = wanted.extract_features(described)
+        parts: dict[str, Any] = subset.deserialize_example(
+            record, decoders={image: skip, label: skip}
+        )
+        files = {"image": parts[image], "label": parts[label], "name": rename(parts[name])}
+        return {**files, **{key: parts[key] for key in more}}
+
+    return parse
+
+
+def prepare(
+    builder: tfds.core.DatasetBuilder,
+    facts: PublishedDataset,
+    manual_dir: str | os.PathLike | None = None,
+) -> None:
+    """Make the records of a data set if they are not there; see `load_prepared`."""
+    if builder.is_prepared():
+        return
+    print(f"Preparing {facts.title} in {builder.data_path} ...", flush=True)
+    config = tfds.download.DownloadConfig(
+        manual_dir=folder_of(manual_dir), compute_stats=tfds.download.ComputeStatsMode.SKIP
+    )
+    try:
+        # TFDS announces sizes that it does not know; its progress bars stay, they go to stderr.
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(download_config=config, file_format="tfrecord")
+    except _PREPARATION_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{facts.title} could not be prepared: {reason.rstrip('.')}. {facts.how_to_get}"
+        ) from error

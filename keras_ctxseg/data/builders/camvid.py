@@ -7,8 +7,12 @@ import numpy as np
 from etils import epath
 from PIL import Image
 
-from keras_ctxseg.data.builders.builder import SegmentationBuilder, example
-from keras_ctxseg.data.builders.load import folder_of, load_prepared
+from keras_ctxseg.data.builders.builder import (
+    SegmentationBuilder,
+    example,
+    folder_of,
+    load_prepared,
+)
 from keras_ctxseg.data.builders.published import PublishedDataset, contiguous_ids
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.palettes import IGNORE_LABEL

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_ctxseg.data.builders.load import folder_of, prepare
+from keras_ctxseg.data.builders.builder import folder_of, prepare
 from keras_ctxseg.data.builders.published import PublishedDataset, names
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.packed_examples import PackedExamples

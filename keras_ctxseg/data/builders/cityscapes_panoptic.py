@@ -8,9 +8,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from keras_ctxseg.data.builders.builder import SegmentationBuilder
+from keras_ctxseg.data.builders.builder import (
+    PanopticRecords,
+    SegmentationBuilder,
+    folder_of,
+    load_prepared,
+)
 from keras_ctxseg.data.builders.cityscapes import PUBLISHED, train_ids
-from keras_ctxseg.data.builders.load import PanopticRecords, folder_of, load_prepared
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.decoding import decode_grey
 from keras_ctxseg.data.palettes import IGNORE_LABEL

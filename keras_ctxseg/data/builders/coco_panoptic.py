@@ -9,14 +9,21 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
-from keras_ctxseg.data.builders.builder import SegmentationBuilder, example, inside, read_ids
+from keras_ctxseg.data.builders.builder import (
+    PanopticRecords,
+    SegmentationBuilder,
+    example,
+    folder_of,
+    inside,
+    load_prepared,
+    read_ids,
+)
 from keras_ctxseg.data.builders.coco_classes import (
     NUM_THINGS,
     PANOPTIC_IDS,
     PANOPTIC_NAMES,
     PANOPTIC_PALETTE,
 )
-from keras_ctxseg.data.builders.load import PanopticRecords, folder_of, load_prepared
 from keras_ctxseg.data.builders.published import PublishedDataset, contiguous_ids
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.decoding import decode_rgb

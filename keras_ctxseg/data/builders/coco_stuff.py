@@ -9,12 +9,13 @@ from etils import epath
 from keras_ctxseg.data.builders.builder import (
     SegmentationBuilder,
     example,
+    folder_of,
     inside,
+    load_prepared,
     paired,
     read_ids,
 )
 from keras_ctxseg.data.builders.coco_classes import STUFF_IDS, STUFF_NAMES
-from keras_ctxseg.data.builders.load import folder_of, load_prepared
 from keras_ctxseg.data.builders.published import PublishedDataset, contiguous_ids, voc_palette
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.palettes import IGNORE_LABEL

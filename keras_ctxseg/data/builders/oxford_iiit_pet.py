@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from keras_ctxseg.data.builders.load import folder_of, load_prepared
+from keras_ctxseg.data.builders.builder import folder_of, load_prepared
 from keras_ctxseg.data.builders.published import PublishedDataset
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.palettes import IGNORE_LABEL

@@ -9,10 +9,11 @@ from etils import epath
 from keras_ctxseg.data.builders.builder import (
     SegmentationBuilder,
     example,
+    folder_of,
+    load_prepared,
     read_mat,
     read_names,
 )
-from keras_ctxseg.data.builders.load import folder_of, load_prepared
 from keras_ctxseg.data.builders.published import (
     PublishedDataset,
     contiguous_ids,

@@ -9,11 +9,12 @@ from etils import epath
 from keras_ctxseg.data.builders.builder import (
     SegmentationBuilder,
     example,
+    folder_of,
+    load_prepared,
     read_ids,
     read_mat,
     read_names,
 )
-from keras_ctxseg.data.builders.load import folder_of, load_prepared
 from keras_ctxseg.data.builders.published import PublishedDataset, contiguous_ids, voc_palette
 from keras_ctxseg.data.dataset import SegmentationDataset
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_ctxseg.data.context_scenes.classes import CLASS_NAMES
+from keras_ctxseg.data.context_scenes.canvas import CLASS_NAMES
 from keras_ctxseg.data.context_scenes.scene import HEIGHT, WIDTH, draw_facts, draw_scene
 
 SEED = 20240607

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from keras_ctxseg.data.context_scenes.classes import CLASS_NAMES, PALETTE, THINGS
+from keras_ctxseg.data.context_scenes.canvas import CLASS_NAMES, PALETTE, THINGS
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.packed_examples import PackedExamples
 from keras_ctxseg.labels.panoptic import panoptic_labels

@@ -1,15 +1,15 @@
 """Everything that one pair of files tells: its problems, its ids, its look."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from keras_ctxseg.data.class_file import ClassTable
-from keras_ctxseg.data.file_problems import FileError
 from keras_ctxseg.data.folder_checks import check_image_size, check_mask_size
 from keras_ctxseg.data.folder_layout import ExamplePaths
-from keras_ctxseg.data.images import decode, is_turned, open_image, rgb_pixels
+from keras_ctxseg.data.images import FileError, decode, is_turned, open_image, rgb_pixels
 from keras_ctxseg.data.masks import class_ids, is_jpeg, known_ids, read_raw_mask
 from keras_ctxseg.data.palettes import IGNORE_LABEL
 
@@ -111,3 +111,15 @@ def _examine_mask(facts: ExampleFacts, table: ClassTable | None, mask_format: st
     facts.ignored = int(counts[ids == IGNORE_LABEL].sum())
     if ids.min() < 0:
         class_ids(raw, table, path, mask_format)  # raises, and says where
+
+
+def mask_kind(path: Path) -> str:
+    """`"palette"`; `"grey"`, where all channels are equal; `"colors"` otherwise."""
+    try:
+        with open_image(path) as image:
+            if image.mode == "P":
+                return "palette"
+            rgb = rgb_pixels(image)
+    except (FileError, OSError):
+        return "colors"
+    return "grey" if np.ptp(rgb, axis=-1).max() == 0 else "colors"

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from keras_ctxseg.data.file_problems import FileError
+from keras_ctxseg.data.images import FileError
 
 ERROR, WARNING = "error", "warning"
 

@@ -8,15 +8,13 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_ctxseg.data.class_file import ClassTable
-from keras_ctxseg.data.file_problems import FileError
 from keras_ctxseg.data.folder_checks import check_mask_format, read_folder_classes
 from keras_ctxseg.data.folder_layout import ExamplePaths, scan_folder
-from keras_ctxseg.data.images import open_image
+from keras_ctxseg.data.images import FileError, open_image
 from keras_ctxseg.data_tools.checks.advice import advice
-from keras_ctxseg.data_tools.checks.example import ExampleFacts, examine
+from keras_ctxseg.data_tools.checks.example import ExampleFacts, examine, mask_kind
 from keras_ctxseg.data_tools.checks.findings import KINDS, Finding
 from keras_ctxseg.data_tools.checks.judge import judge_example, judge_repetitions, judge_splits
-from keras_ctxseg.data_tools.checks.mask_kind import mask_kind
 from keras_ctxseg.data_tools.checks.report import DataReport
 from keras_ctxseg.data_tools.checks.split_facts import SplitFacts
 

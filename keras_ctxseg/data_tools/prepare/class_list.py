@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ctxseg._naming import nearest
-from keras_ctxseg.data.file_problems import FileError
+from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data.palettes import IGNORE_LABEL
 
 BACKGROUND = "background"

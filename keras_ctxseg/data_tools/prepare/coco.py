@@ -14,11 +14,11 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_ctxseg._naming import nearest
-from keras_ctxseg.data.file_problems import FileError
+from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data_tools.prepare.class_list import BACKGROUND, ClassList, read_class_names
 from keras_ctxseg.data_tools.prepare.pair import Exif, Pair, check_choice
-from keras_ctxseg.data_tools.prepare.sources import given_splits
+from keras_ctxseg.data_tools.prepare.pairing import given_splits
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
 

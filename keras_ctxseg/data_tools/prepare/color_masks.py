@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 
 from keras_ctxseg.data.class_file import ClassTable, read_class_file
-from keras_ctxseg.data.file_problems import FileError
-from keras_ctxseg.data.images import decode
+from keras_ctxseg.data.images import FileError, decode
 from keras_ctxseg.data.masks import class_ids
 from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data_tools.prepare.color_table import (
@@ -23,8 +22,7 @@ from keras_ctxseg.data_tools.prepare.color_table import (
     unpack_rgb,
 )
 from keras_ctxseg.data_tools.prepare.pair import Exif, Pair, check_choice, open_any
-from keras_ctxseg.data_tools.prepare.pairing import pair_files
-from keras_ctxseg.data_tools.prepare.sources import given_splits
+from keras_ctxseg.data_tools.prepare.pairing import given_splits, pair_files
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
 

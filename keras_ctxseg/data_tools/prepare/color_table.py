@@ -14,8 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_ctxseg.data.class_file import pack_rgb
-from keras_ctxseg.data.file_problems import FileError
-from keras_ctxseg.data.images import decode
+from keras_ctxseg.data.images import FileError, decode
 from keras_ctxseg.data.masks import pack_pixels
 from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data_tools.checks.example import value_counts

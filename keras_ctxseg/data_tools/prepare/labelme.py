@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from keras_ctxseg.data.file_problems import FileError
+from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.class_list import BACKGROUND, ClassList, read_class_names
 from keras_ctxseg.data_tools.prepare.pair import Exif, Pair
-from keras_ctxseg.data_tools.prepare.sources import given_splits
+from keras_ctxseg.data_tools.prepare.pairing import given_splits
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
 

@@ -12,8 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from keras_ctxseg.data.file_problems import FileError
-from keras_ctxseg.data.images import decode, is_turned, rgb_pixels
+from keras_ctxseg.data.images import FileError, decode, is_turned, rgb_pixels
 
 Exif = Literal["auto", "upright", "stored"]
 EXIF_CHOICES = ("auto", "upright", "stored")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_ctxseg.data.class_file import read_class_file
-from keras_ctxseg.data.file_problems import FileError
 from keras_ctxseg.data.folder_layout import ExamplePaths, scan_folder
+from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.checks import KINDS, check
 from keras_ctxseg.data_tools.prepare.pair import Exif, Pair
 from keras_ctxseg.data_tools.prepare.pairing import pair_files

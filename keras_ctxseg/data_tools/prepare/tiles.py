@@ -9,10 +9,9 @@ import numpy as np
 from PIL import Image
 
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
-from keras_ctxseg.data.file_problems import FileError
 from keras_ctxseg.data.folder_checks import check_mask_format, read_folder_classes
 from keras_ctxseg.data.folder_layout import ExamplePaths, find_splits
-from keras_ctxseg.data.images import decode, rgb_pixels
+from keras_ctxseg.data.images import FileError, decode, rgb_pixels
 from keras_ctxseg.data.masks import read_mask
 from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data_tools.prepare.pair import Pair, open_any, save_rgb

@@ -6,8 +6,11 @@ from keras_ctxseg._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from keras_ctxseg.evaluation.comparison.paired import compare
-    from keras_ctxseg.evaluation.comparison.pictures import DisputedImage, disputed_images
-    from keras_ctxseg.evaluation.comparison.report import write_comparison
+    from keras_ctxseg.evaluation.comparison.report import (
+        DisputedImage,
+        disputed_images,
+        write_comparison,
+    )
     from keras_ctxseg.evaluation.comparison.result import Comparison, Estimate, Group, Pair
     from keras_ctxseg.evaluation.comparison.scored_run import ScoredRun
     from keras_ctxseg.evaluation.comparison.table import comparison_table

@@ -31,7 +31,7 @@ from keras_ctxseg.export.versions import (
     publish,
     staging_directory,
 )
-from keras_ctxseg.inference.panoptic_graph import check_panoptic_model
+from keras_ctxseg.inference.panoptic import check_panoptic_model
 from keras_ctxseg.labels.panoptic import INSTANCE_OUTPUTS
 from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 from keras_ctxseg.panoptic.options import GroupingOptions

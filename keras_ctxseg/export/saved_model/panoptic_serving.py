@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_ctxseg.data.resampling import scaled_size
 from keras_ctxseg.export.saved_model.serving import ServingModule
-from keras_ctxseg.inference.panoptic_graph import full_size_outputs, segments
+from keras_ctxseg.inference.panoptic import full_size_outputs, segments
 from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 from keras_ctxseg.panoptic.options import GroupingOptions
 

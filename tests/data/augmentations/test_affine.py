@@ -9,7 +9,7 @@ from keras_ctxseg.data import AugmentationConfig
 from keras_ctxseg.data.augment import augment
 from keras_ctxseg.data.augmentation_config import RAND_AUGMENT_OPERATIONS, RandAugmentConfig
 from keras_ctxseg.data.augmentations import affine
-from keras_ctxseg.data.augmentations.label_ids import OUTSIDE
+from keras_ctxseg.data.augmentations.example import OUTSIDE
 from keras_ctxseg.data.augmentations.rand_augment import RandAugment
 from keras_ctxseg.data.augmentations.window import plan_window
 

@@ -7,10 +7,9 @@ import tensorflow as tf
 from keras_ctxseg.data import AugmentationConfig
 from keras_ctxseg.data.augment import augment
 from keras_ctxseg.data.augmentation_config import MosaicConfig
-from keras_ctxseg.data.augmentations.class_share import largest_share, plan_varied_window
-from keras_ctxseg.data.augmentations.label_ids import OUTSIDE, table
-from keras_ctxseg.data.augmentations.mosaic import mosaic
-from keras_ctxseg.data.augmentations.paste import of_half_the_classes, paste
+from keras_ctxseg.data.augmentations.example import OUTSIDE, table
+from keras_ctxseg.data.augmentations.mixing import mosaic, of_half_the_classes, paste
+from keras_ctxseg.data.augmentations.window import largest_share, plan_varied_window
 
 IGNORE = 255
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from keras_ctxseg.cli import main
 from keras_ctxseg.data_tools.checks import check, write_sheet
-from keras_ctxseg.data_tools.checks.duplicates import near_pairs
 from keras_ctxseg.data_tools.checks.example import value_counts
+from keras_ctxseg.data_tools.checks.judge import near_pairs
 
 
 def histogram(folder, classes):

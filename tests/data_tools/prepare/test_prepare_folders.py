@@ -14,8 +14,8 @@ from PIL import Image
 from keras_ctxseg import data
 from keras_ctxseg.data_tools.checks import check
 from keras_ctxseg.data_tools.prepare import Splitting, clean_folder, split_folder, tile_folder
-from keras_ctxseg.data_tools.prepare.output import new_folder
 from keras_ctxseg.data_tools.prepare.tiles import tile_starts
+from keras_ctxseg.data_tools.prepare.writing import new_folder
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ class TestWholeOrNotAtAll:
         script = (
             "import os, signal, sys\n"
             "sys.argv[0] = 'ctxseg'\n"  # so that Keras is not loaded
-            "from keras_ctxseg.data_tools.prepare.output import new_folder\n"
+            "from keras_ctxseg.data_tools.prepare.writing import new_folder\n"
             f"with new_folder({str(tmp_path / 'out')!r}) as folder:\n"
             "    (folder / 'half').write_text('a')\n"
             "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -1,4 +1,8 @@
-"""Scores of an image from overlapping windows, row by row, in bounded memory."""
+"""Scores of an image from overlapping windows, row by row, in bounded memory.
+
+Windows are resized as parts of the whole image: bilinear resizing of a part equals that part of
+the resized whole.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,102 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from keras_ctxseg.inference.linear_parts import Span, resize_part, source_span
-from keras_ctxseg.inference.window_grid import WindowAxis
+
+class WindowAxis:
+    """Windows along the height or the width of an image.
+
+    They begin every `stride` pixels; the last one ends with the image. Each has the same length.
+
+    Args:
+        size: of the image, in pixels.
+        window: length of a window; longer than the image only where the image is padded.
+        stride: from one window to the next.
+        blend: "uniform", "gaussian" or "triangle".
+
+    Attributes:
+        starts: first pixel of each window.
+        window: their length.
+        weights: for each window (window,) float32. At every pixel of the image the weights of the
+            windows over it sum to 1; a pixel under one window only has weight 1 exactly.
+    """
+
+    def __init__(self, size: int, window: int, stride: int, blend: str):
+        last = max(size - window, 0)
+        self.window = window
+        self.starts = [*range(0, last, stride), last]
+        profile = _profile(window, blend)
+        total = np.zeros(max(size, window))
+        for start in self.starts:
+            total[start : start + window] += profile
+        self.weights = [
+            (profile / total[start : start + window]).astype(np.float32) for start in self.starts
+        ]
+
+    def over(self, first: int, last: int) -> list[int]:
+        """Numbers of the windows that hold a pixel of `first` ... `last - 1`."""
+        return [
+            k for k, start in enumerate(self.starts) if start < last and start + self.window > first
+        ]
+
+
+def _profile(window: int, blend: str) -> np.ndarray:
+    """(window,) positive weights, highest in the middle."""
+    offsets = np.abs(np.arange(window) - (window - 1) / 2) / window  # 0 ... 1/2
+    if blend == "gaussian":
+        return np.maximum(np.exp(-0.5 * (8 * offsets) ** 2), 1e-3)
+    if blend == "triangle":
+        return 1 - 2 * offsets + 1 / window
+    return np.ones(window)
+
+
+Span = tuple[int, int]
+
+
+def source_span(target: Span, target_size: int, source_size: int) -> Span:
+    """First source row and end of the rows that the target rows are interpolated from."""
+    if target_size == source_size:
+        return target
+    low, high, _ = _taps(target, target_size, source_size)
+    return int(low[0]), int(high[-1]) + 1
+
+
+def resize_part(
+    part: np.ndarray, rows: Span, columns: Span, target: tuple[int, int], source: tuple[int, int]
+) -> np.ndarray:
+    """Rows and columns of the resized image, by half-pixel centres and without antialiasing.
+
+    Args:
+        part: (height, width, channels) float32: the source's rows `source_span(rows, ...)` and
+            columns `source_span(columns, ...)`.
+        rows: first row of the result in the whole target, and the end.
+        columns: likewise.
+        target: height and width of the whole target.
+        source: height and width of the whole source.
+
+    Returns:
+        (rows, columns, channels) float32; `part` itself where nothing changes.
+    """
+    for axis, span in enumerate((rows, columns)):
+        if target[axis] == source[axis]:
+            continue
+        low, high, share = _taps(span, target[axis], source[axis])
+        first = int(low[0])
+        share = share.reshape([-1 if k == axis else 1 for k in range(part.ndim)])
+        below, above = part.take(low - first, axis), part.take(high - first, axis)
+        above -= below
+        above *= share
+        above += below
+        part = above
+    return part
+
+
+def _taps(span: Span, target: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    centres = (np.arange(*span) + 0.5) * (source / target) - 0.5
+    floor = np.floor(centres)
+    low = np.clip(floor, 0, source - 1).astype(np.int64)
+    high = np.clip(floor + 1, 0, source - 1).astype(np.int64)
+    return low, high, (centres - floor).astype(np.float32)
+
 
 MEAN_COLOR = (123.675, 116.28, 103.53)  # of ImageNet, RGB; what padding shows
 
