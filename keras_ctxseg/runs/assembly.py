@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 import keras_ctxseg as ctx
-from keras_ctxseg.labels.panoptic import is_panoptic
 from keras_ctxseg.data.batch_part import BatchPart
+from keras_ctxseg.labels.panoptic import is_panoptic
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 
 if TYPE_CHECKING:

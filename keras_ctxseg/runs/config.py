@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from keras_ctxseg.panoptic.options import GroupingOptions
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
+from keras_ctxseg.panoptic.options import GroupingOptions
 
 
 class ConfigError(ValueError):

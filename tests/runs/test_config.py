@@ -6,6 +6,7 @@ import pytest
 
 import keras_ctxseg as ctx
 from keras_ctxseg.data.augmentation_config import MosaicConfig, RandAugmentConfig
+from keras_ctxseg.runs.config_schema import dotted_keys
 from keras_ctxseg.training import (
     AugmentationConfig,
     ConfigError,
@@ -13,7 +14,6 @@ from keras_ctxseg.training import (
     load_config,
     save_config,
 )
-from keras_ctxseg.runs.config_schema import dotted_keys
 
 MINIMAL = """
 name: trial

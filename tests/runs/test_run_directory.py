@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from keras_ctxseg.training import load_config
 from keras_ctxseg.runs.config import DataConfig, ModelConfig
 from keras_ctxseg.runs.run_directory import RunDirectory, with_absolute_paths
+from keras_ctxseg.training import load_config
 
 
 @pytest.fixture
