@@ -42,6 +42,7 @@ class MobileNetV2(Backbone):
     def __init__(
         self,
         output_stride: int = 32,
+        *,
         width: float = 1.0,
         context_free_from: int | None = None,
         padding: str = "symmetric",

@@ -44,6 +44,7 @@ class ResNet(Backbone):
         self,
         depth: int,
         output_stride: int = 32,
+        *,
         stem: str = "7x7",
         multi_grid: tuple[int, ...] | None = None,
         half_dilation: bool = True,

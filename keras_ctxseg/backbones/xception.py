@@ -21,7 +21,7 @@ class Xception65(Backbone):
 
     mean, std = CENTRED_MEAN, CENTRED_STD
 
-    def __init__(self, output_stride: int = 32, middle_repeats: int = 16):
+    def __init__(self, output_stride: int = 32, *, middle_repeats: int = 16):
         self.middle_repeats = middle_repeats
         super().__init__(output_stride, {1: 64, 2: 128, 3: 256, 4: 728, 5: 2048})
 

@@ -2,12 +2,15 @@
 
 import argparse
 
-SUMMARY = "list the models or the data sets"
+SUMMARY = "list the models or the data sets, and their options"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=["models", "data"])
     parser.add_argument("pattern", nargs="?", default="*", help="as in 'ksac*'")
+    parser.add_argument(
+        "--options", action="store_true", help="also list each one's options, types and defaults"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -18,10 +21,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "models":
         names = ctx.models.list_models(arguments.pattern)
         notes = {name: ctx.models.model_note(name) for name in names}
+        options_of = ctx.models.model_options
     else:
         names = fnmatch.filter(ctx.data.list_datasets(), arguments.pattern)
         notes = {}
+        options_of = ctx.data.dataset_options
     for name in names:
         note = notes.get(name)
         print(f"{name}  ({note})" if note else name)
+        if arguments.options:
+            for option in options_of(name).values():
+                print(f"    {option}")
     return 0 if names else 1

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from keras_ctxseg.data.evaluation_split import evaluation_examples
     from keras_ctxseg.data.images import read_image
     from keras_ctxseg.data.pipeline import TrainPipeline
-    from keras_ctxseg.data.registry import list_datasets, load, published
+    from keras_ctxseg.data.registry import dataset_options, list_datasets, load, published
     from keras_ctxseg.data.tfrecord import write_tfrecords
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -23,6 +23,7 @@ from keras_ctxseg.data.folder_layout import ExamplePaths, find_splits
 
 
 def load_folder(
+    *,
     path: str | os.PathLike,
     classes: str | os.PathLike | None = None,
     mask_format: str = "ids",

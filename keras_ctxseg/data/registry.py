@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from keras_ctxseg._naming import nearest
+from keras_ctxseg._options import REQUIRED, Option, checked_options, options_of
 from keras_ctxseg.data.dataset import SegmentationDataset
 
 if TYPE_CHECKING:
@@ -45,27 +45,21 @@ def load(name: str, **options: Any) -> SegmentationDataset:
         ValueError: unknown name or option (with the nearest right one), or files that the data
             set's checks refuse (with the file, what was expected and what was found).
     """
-    _check_name(name)
-    loader = _find(name)
-    parameters = inspect.signature(loader).parameters
-    for option in options:
-        if option not in parameters:
-            raise ValueError(
-                f"Data set {name!r} has no option {option!r}. Expected one of "
-                f"{', '.join(parameters)}.{nearest(option, list(parameters))}"
-            )
-    for option, parameter in parameters.items():
-        if parameter.default is inspect.Parameter.empty and option not in options:
+    options = checked_options(f"Data set {name!r}", options, dataset_options(name))
+    for option, known in dataset_options(name).items():
+        if known.default is REQUIRED and option not in options:
             raise ValueError(f"Data set {name!r} needs the option {option!r}. Received: {options}")
-    return loader(**options)
+    return _find(name)(**options)
 
 
-def path_options(name: str) -> list[str]:
-    """The options of a data set that are paths: those annotated `os.PathLike`."""
-    if name not in _LOADERS:
-        return []
-    parameters = inspect.signature(_find(name)).parameters.values()
-    return [each.name for each in parameters if "PathLike" in str(each.annotation)]
+def dataset_options(name: str) -> dict[str, Option]:
+    """The options that `load` takes for a data set, by name.
+
+    Raises:
+        ValueError: no data set of that name.
+    """
+    _check_name(name)
+    return options_of(_find(name))
 
 
 def _check_name(name: str) -> None:

@@ -34,6 +34,7 @@ _JPEG_QUALITY = 95
 
 
 def load_tfrecord(
+    *,
     pattern: str | Mapping[str, str],
     classes: str | os.PathLike | None = None,
     num_classes: int | None = None,

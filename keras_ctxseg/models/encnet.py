@@ -9,14 +9,14 @@ def encnet(
     backbone,
     num_classes: int,
     *,
-    variant="released",
-    filters=512,
-    num_codewords=32,
-    lateral=False,
-    presence=True,
-    auxiliary=True,
-    auxiliary_filters=None,
-    dropout=0.1,
+    variant: str = "released",
+    filters: int = 512,
+    num_codewords: int = 32,
+    lateral: bool = False,
+    presence: bool = True,
+    auxiliary: bool = True,
+    auxiliary_filters: int | None = None,
+    dropout: float = 0.1,
 ) -> dict:
     """Builds the outputs of `encnet_*`.
 

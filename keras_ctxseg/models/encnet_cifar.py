@@ -10,7 +10,7 @@ CIFAR_MEAN = (125.3, 123.0, 113.9)
 CIFAR_STD = (63.0, 62.1, 66.7)
 
 
-def encnet_cifar(images, num_classes: int, *, widen=4, num_codewords=16) -> dict:
+def encnet_cifar(images, num_classes: int, *, widen: int = 4, num_codewords: int = 16) -> dict:
     """Builds the outputs of `encnet_cifar`: 14 layers, a context module in each residual block.
 
     A 3×3 convolution, three stages of two basic blocks with widths w, 2w, 4w, w = 16·`widen`, and

@@ -2,18 +2,17 @@
 
 import dataclasses
 import fnmatch
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
-from keras_ctxseg._naming import nearest
-from keras_ctxseg.backbones import BACKBONES
+from keras_ctxseg._options import Option, checked_options, options_of
 from keras_ctxseg.models.deeplab import deeplabv3, deeplabv3plus, ksac
 from keras_ctxseg.models.encnet import encnet
 from keras_ctxseg.models.encnet_cifar import encnet_cifar
+from keras_ctxseg.models.family import FAMILIES, model_names, register_family, split_name
 from keras_ctxseg.models.fcn import fcn
 from keras_ctxseg.models.rsp import rsp, rsp_panoptic
 from keras_ctxseg.models.segmentation_model import (
@@ -27,30 +26,11 @@ from keras_ctxseg.models.weights import load_weights
 
 
 @dataclasses.dataclass(frozen=True)
-class Family:
-    """One way of getting from a backbone's features to logits.
-
-    Attributes:
-        outputs: Function `(images, backbone, num_classes, **options)` to a dict of output tensors.
-        output_stride: The backbone's, unless the caller says otherwise.
-        backbone_options: What the family asks of its backbone, where the backbone has that option.
-        backbones: The backbones that it stands on, by name; all plain ones unless said otherwise.
-        note: What whoever lists the models should know about this family's, in a few words.
-    """
-
-    outputs: Callable
-    output_stride: int
-    backbone_options: Mapping = dataclasses.field(default_factory=dict)
-    backbones: Mapping[str, Callable] = dataclasses.field(default_factory=lambda: BACKBONES)
-    note: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
 class Classifier:
     """A network of its own, on no backbone, that puts one label on a whole image.
 
     Attributes:
-        outputs: Function `(images, num_classes, **options)` to a dict with `logits`.
+        outputs: Function `(images, num_classes, *, **options)` to a dict with `logits`.
         input_shape: `(height, width, 3)`, unless the caller says otherwise.
     """
 
@@ -58,37 +38,47 @@ class Classifier:
     input_shape: tuple[int | None, int | None, int]
 
 
-FAMILIES = {
-    "fcn": Family(fcn, output_stride=8),
-    "deeplabv3": Family(deeplabv3, output_stride=16),
-    "deeplabv3plus": Family(deeplabv3plus, output_stride=16),
-    "encnet": Family(encnet, output_stride=8, backbone_options={"stem": "v1c"}),
-    "ksac": Family(ksac, output_stride=16),
-    "rsp": Family(rsp, output_stride=32),
-    "rsp_panoptic": Family(rsp_panoptic, output_stride=32),
-    "spacemeshlab": Family(spacemeshlab, output_stride=8),
-    "spinenet_seg": Family(
-        spinenet_seg,
-        output_stride=8,
-        backbones=SPINENETS,
-        note="a topology of this project's own search; the paper's was never published",
-    ),
-}
+register_family("fcn", fcn, output_stride=8)
+register_family("deeplabv3", deeplabv3)
+register_family("deeplabv3plus", deeplabv3plus)
+register_family("encnet", encnet, output_stride=8, backbone_options={"stem": "v1c"})
+register_family("ksac", ksac)
+register_family("rsp", rsp, output_stride=32)
+register_family("rsp_panoptic", rsp_panoptic, output_stride=32)
+register_family("spacemeshlab", spacemeshlab, output_stride=8)
+register_family(
+    "spinenet_seg",
+    spinenet_seg,
+    output_stride=8,
+    backbones=SPINENETS,
+    note="a topology of this project's own search; the paper's was never published",
+)
 
 CLASSIFIERS = {"encnet_cifar": Classifier(encnet_cifar, input_shape=(32, 32, 3))}
 
 
 def list_models(pattern: str = "*") -> list[str]:
     """Returns the names that `build` knows, sorted, filtered by a pattern such as `"ksac*"`."""
-    names = [
-        f"{name}_{backbone}" for name, family in FAMILIES.items() for backbone in family.backbones
-    ]
-    return sorted(fnmatch.filter([*names, *CLASSIFIERS], pattern))
+    return sorted(fnmatch.filter([*model_names(), *CLASSIFIERS], pattern))
 
 
 def model_note(name: str) -> str:
     """Returns what should be known about a model before it is used, or `""`."""
-    return "" if name in CLASSIFIERS else FAMILIES[_split(name)[0]].note
+    return "" if name in CLASSIFIERS else FAMILIES[split_name(name, CLASSIFIERS)[0]].note
+
+
+def model_options(name: str) -> dict[str, Option]:
+    """Returns the options that `build` takes for a model, by name, the family's before the
+    backbone's.
+
+    Raises:
+        ValueError: If there is no such model.
+    """
+    if name in CLASSIFIERS:
+        return options_of(CLASSIFIERS[name].outputs, ("images", "num_classes"))
+    family_name, backbone_name = split_name(name, CLASSIFIERS)
+    family = FAMILIES[family_name]
+    return {**family.options, **family.backbone_kinds(backbone_name)}
 
 
 def build(
@@ -145,8 +135,7 @@ def build(
 
 def _classifier(name, num_classes, input_shape, options) -> ClassificationModel:
     classifier = CLASSIFIERS[name]
-    # What comes after (images, num_classes) is an option.
-    _check_options(name, options, list(inspect.signature(classifier.outputs).parameters)[2:])
+    options = checked_options(repr(name), options, model_options(name))
     images = _images(classifier.input_shape if input_shape is None else input_shape)
     outputs = classifier.outputs(images, num_classes, **options)
     return ClassificationModel(images, outputs, name=name)
@@ -155,32 +144,42 @@ def _classifier(name, num_classes, input_shape, options) -> ClassificationModel:
 def _segmentation_model(
     name, num_classes, input_shape, output_stride, options
 ) -> SegmentationModel:
-    family_name, backbone_name = _split(name)
+    family_name, backbone_name = split_name(name, CLASSIFIERS)
     family = FAMILIES[family_name]
-    make_backbone = family.backbones[backbone_name]
     images = _images((None, None, 3) if input_shape is None else input_shape)
     check_image_size(images.shape, "input_shape")
 
-    # Of the family's function, what comes after (images, backbone, num_classes) is an option.
-    family_keys = list(inspect.signature(family.outputs).parameters)[3:]
-    backbone_keys = [
-        key
-        for key in inspect.signature(make_backbone).parameters
-        if key not in ("depth", "output_stride")
-    ]
-    _check_options(name, options, [*family_keys, *backbone_keys])
-    backbone_options = {
-        key: value
-        for key, value in {**family.backbone_options, **options}.items()
-        if key in backbone_keys
-    }
-    backbone = make_backbone(
+    options = checked_options(repr(name), options, model_options(name))
+    backbone_options = {**family.backbone_options, **options}
+    backbone = family.backbones[backbone_name](
         output_stride=family.output_stride if output_stride is None else output_stride,
-        **backbone_options,
+        **_of(family.backbone_kinds(backbone_name), backbone_options),
     )
-    family_options = {key: value for key, value in options.items() if key in family_keys}
-    outputs = family.outputs(images, backbone, num_classes, **family_options)
+    outputs = family.outputs(images, backbone, num_classes, **_of(family.options, options))
+    _check_outputs(family_name, outputs, images, num_classes)
     return SegmentationModel(images, outputs, name=name)
+
+
+def _of(known: Mapping[str, Option], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key in known}
+
+
+def _check_outputs(family: str, outputs: Any, images: Any, num_classes: int) -> None:
+    """Raises a `ValueError` unless a family keeps to its contract."""
+    logits = outputs.get("logits") if isinstance(outputs, dict) else None
+    found = None if logits is None else (tuple(logits.shape), logits.dtype)
+    expected = ((*images.shape[:3], num_classes), "float32")
+    if found is None or found[1] != expected[1] or not _agree(found[0], expected[0]):
+        raise ValueError(
+            f"The family {family!r} must return a dict with 'logits' of shape and dtype "
+            f"{expected}. Received: {outputs if found is None else found}"
+        )
+
+
+def _agree(shape: tuple, other: tuple) -> bool:
+    """Whether two shapes are equal where both are known."""
+    pairs = zip(shape, other, strict=False)
+    return len(shape) == len(other) and all(a == b or None in (a, b) for a, b in pairs)
 
 
 def _images(input_shape):
@@ -189,26 +188,3 @@ def _images(input_shape):
             f"`input_shape` must be (height, width, 3). Received: input_shape={input_shape}"
         )
     return keras.Input(tuple(input_shape), name="images")
-
-
-def _check_options(name: str, options, known: list[str]) -> None:
-    for key in options:
-        if key not in known:
-            raise ValueError(
-                f"{name!r} has no option {key!r}; its options are {sorted(known)}."
-                + nearest(key, known)
-            )
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Splits `<family>_<backbone>`."""
-    for family_name, family in FAMILIES.items():
-        backbone = str(name).removeprefix(f"{family_name}_")
-        if backbone != name and backbone in family.backbones:
-            return family_name, backbone
-    backbones = sorted({backbone for family in FAMILIES.values() for backbone in family.backbones})
-    raise ValueError(
-        f"There is no model {name!r}. A name is <family>_<backbone>, of the families "
-        f"{sorted(FAMILIES)} and the backbones {backbones}, or one of "
-        f"{sorted(CLASSIFIERS)}." + nearest(name, list_models())
-    )

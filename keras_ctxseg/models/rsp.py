@@ -3,7 +3,16 @@
 from keras_ctxseg.heads import classify, efficient_pyramid, instance_head, rsp_head
 
 
-def rsp(images, backbone, num_classes: int, *, filters=128, window=5, heads=8, dropout=0.1) -> dict:
+def rsp(
+    images,
+    backbone,
+    num_classes: int,
+    *,
+    filters: int = 128,
+    window: int = 5,
+    heads: int = 8,
+    dropout: float = 0.1,
+) -> dict:
     """Builds the outputs of `rsp_*`.
 
     Args:
@@ -18,7 +27,14 @@ def rsp(images, backbone, num_classes: int, *, filters=128, window=5, heads=8, d
 
 
 def rsp_panoptic(
-    images, backbone, num_classes: int, *, filters=128, window=5, heads=8, dropout=0.1
+    images,
+    backbone,
+    num_classes: int,
+    *,
+    filters: int = 128,
+    window: int = 5,
+    heads: int = 8,
+    dropout: float = 0.1,
 ) -> dict:
     """Builds the outputs of `rsp_panoptic_*`: `rsp`, and centres of things from its pyramid.
 

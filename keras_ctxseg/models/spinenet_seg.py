@@ -5,7 +5,7 @@ found, not the paper's network; its parent's (SpineNet, arXiv 1912.05027) is `bl
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -22,8 +22,9 @@ _SEARCHED_MAX_LEVEL = 5
 def spinenet_for_segmentation(
     scale: str,
     output_stride: int = 8,
+    *,
     max_level: int | None = None,
-    blocks="searched",
+    blocks: str | Sequence = "searched",
     width: float = 1.0,
     activation: str = "relu",
 ) -> SpineNet:
@@ -67,13 +68,13 @@ def spinenet_seg(
     backbone,
     num_classes: int,
     *,
-    filters=256,
-    rates=None,
-    image_pooling=True,
-    dropout=0.1,
-    merge="sum",
-    decoder=False,
-    separable_decoder=False,
+    filters: int = 256,
+    rates: tuple[int, ...] | None = None,
+    image_pooling: bool = True,
+    dropout: float = 0.1,
+    merge: str = "sum",
+    decoder: bool = False,
+    separable_decoder: bool = False,
 ) -> dict:
     """Builds the outputs of `spinenet_seg_*`.
 

@@ -42,13 +42,9 @@ def load_dataset(config: RunConfig) -> SegmentationDataset:
 def build_model(config: RunConfig, num_classes: int) -> keras.Model:
     """The network in the configured precision, with the weights of `model.weights` if given."""
     keras.utils.set_random_seed(config.training.seed)
-    options: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in config.model.options.items()
-    }
     with dtype_policy(config.training.precision):
         model = ctx.models.build(
-            config.model.name, num_classes, weights=config.model.weights, **options
+            config.model.name, num_classes, weights=config.model.weights, **config.model.options
         )
     model.accumulate_steps = config.training.accumulate_steps
     if config.training.sync_batch_norm:

@@ -1,11 +1,11 @@
 """Nested mappings against typed dataclasses: key and type errors that say what would be right."""
 
 import dataclasses
-import types
 from collections.abc import Mapping
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from keras_ctxseg._naming import nearest
+from keras_ctxseg._options import MISMATCH, convert, describe, suggest
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 
 
@@ -86,24 +86,6 @@ def plain(config: Any) -> Any:
     return config
 
 
-def describe(kind: Any) -> str:
-    """The type in a reader's words: `a number or null`."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if kind is type(None):
-        return "null"
-    if origin in (Union, types.UnionType):
-        return " or ".join(describe(argument) for argument in arguments)
-    if origin is Literal:
-        return "one of " + ", ".join(repr(argument) for argument in arguments)
-    if origin is tuple:
-        if arguments[-1] is Ellipsis:
-            return f"a list, each entry {describe(arguments[0])}"
-        return f"a list of {len(arguments)}, each entry {describe(arguments[0])}"
-    if origin is Mapping:
-        return "a mapping of keys"
-    return {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[kind]
-
-
 def _suggest(key: str, schema: Any, prefix: str) -> str:
     siblings = list(get_type_hints(schema))
     hint = nearest(key, siblings)
@@ -115,46 +97,12 @@ def _suggest(key: str, schema: Any, prefix: str) -> str:
     return f" Known keys: {', '.join(prefix + sibling for sibling in siblings)}."
 
 
-_MISMATCH = object()
-
-
 def _converted(value: Any, kind: Any, key: str, source: str) -> Any:
-    result = _convert(value, kind)
-    if result is _MISMATCH:
-        hint = ""
-        if get_origin(kind) is Literal and isinstance(value, str):
-            hint = nearest(value, [str(choice) for choice in get_args(kind)])
+    result = convert(value, kind)
+    if result is MISMATCH:
         found = f"{value!r} ({type(value).__name__})"
-        raise ConfigError(f"{source}: `{key}`: expected {describe(kind)}. Received: {found}.{hint}")
+        raise ConfigError(
+            f"{source}: `{key}`: expected {describe(kind)}. Received: {found}."
+            f"{suggest(value, kind)}"
+        )
     return result
-
-
-def _convert(value: Any, kind: Any) -> Any:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        results = (_convert(value, argument) for argument in arguments)
-        return next((result for result in results if result is not _MISMATCH), _MISMATCH)
-    if origin is Literal:
-        return value if value in arguments and not isinstance(value, bool) else _MISMATCH
-    if origin is tuple:
-        return _convert_sequence(value, arguments)
-    if origin is Mapping:
-        return dict(value) if isinstance(value, Mapping) else _MISMATCH
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is not bool and isinstance(value, bool):  # bool is an int to Python, not to a reader.
-        return _MISMATCH
-    return value if isinstance(value, kind) else _MISMATCH
-
-
-def _convert_sequence(value: Any, arguments: tuple) -> Any:
-    if not isinstance(value, (list, tuple)):
-        return _MISMATCH
-    if arguments[-1] is Ellipsis:
-        kinds = [arguments[0]] * len(value)
-    elif len(value) == len(arguments):
-        kinds = list(arguments)
-    else:
-        return _MISMATCH
-    entries = tuple(_convert(entry, kind) for entry, kind in zip(value, kinds, strict=True))
-    return _MISMATCH if _MISMATCH in entries else entries

@@ -130,10 +130,11 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
     """
     options = dict(config.data.options)
     # Here, as the data sets' own modules need TensorFlow.
-    from keras_ctxseg.data.registry import path_options
+    from keras_ctxseg.data.registry import dataset_options, list_datasets
 
-    for name in path_options(config.data.name):
-        if isinstance(options.get(name), str):
+    known = dataset_options(config.data.name) if config.data.name in list_datasets() else {}
+    for name, option in known.items():
+        if option.is_path and isinstance(options.get(name), str):
             options[name] = os.path.abspath(os.path.expanduser(options[name]))
     weights = config.model.weights
     return replace(

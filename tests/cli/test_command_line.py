@@ -151,6 +151,13 @@ def test_lists(capsys):
     assert main(["list", "models", "ksac_resnet1?"]) == 0
     assert capsys.readouterr().out.split() == ["ksac_resnet18"]
     assert main(["list", "models", "none*"]) == 1
+    assert main(["list", "models", "fcn_mobilenet_v2", "--options"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "fcn_mobilenet_v2"
+    assert "    dropout: a number (default 0.1)" in lines  # the family's
+    assert "    width: a number (default 1.0)" in lines  # the backbone's
+    assert main(["list", "data", "folder", "--options"]) == 0
+    assert "    path: a string or a path (required)" in capsys.readouterr().out.splitlines()
 
 
 def test_sizes():

@@ -61,7 +61,7 @@ class Ade20k(SegmentationBuilder):
 
 
 def load_ade20k(
-    data_dir: str | os.PathLike | None = None, source: str | os.PathLike | None = None
+    *, data_dir: str | os.PathLike | None = None, source: str | os.PathLike | None = None
 ) -> SegmentationDataset:
     """ADE20K: splits `train` and `val`.
 

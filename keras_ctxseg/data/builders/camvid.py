@@ -150,7 +150,7 @@ class CamVid(SegmentationBuilder):
 
 
 def load_camvid(
-    data_dir: str | os.PathLike | None = None, source: str | os.PathLike | None = None
+    *, data_dir: str | os.PathLike | None = None, source: str | os.PathLike | None = None
 ) -> SegmentationDataset:
     """CamVid: splits `train`, `val` and `test`.
 

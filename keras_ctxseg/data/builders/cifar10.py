@@ -29,7 +29,7 @@ PUBLISHED = PublishedDataset(
 )
 
 
-def load_cifar10(data_dir: str | os.PathLike | None = None) -> SegmentationDataset:
+def load_cifar10(*, data_dir: str | os.PathLike | None = None) -> SegmentationDataset:
     """CIFAR-10: splits `train` and `test`.
 
     So that one interface serves all data sets, the class of an image stands in every pixel of its

@@ -61,6 +61,7 @@ def train_ids() -> dict[int, int]:
 
 
 def load_cityscapes(
+    *,
     data_dir: str | os.PathLike | None = None,
     manual_dir: str | os.PathLike | None = None,
     panoptic: bool = False,

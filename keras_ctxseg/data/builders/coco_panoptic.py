@@ -135,6 +135,7 @@ def semantic_label(panoptic: np.ndarray, categories: dict[int, int]) -> np.ndarr
 
 
 def load_coco_panoptic(
+    *,
     data_dir: str | os.PathLike | None = None,
     source: str | os.PathLike | None = None,
     panoptic: bool = False,

@@ -73,7 +73,7 @@ class CocoStuff(SegmentationBuilder):
 
 
 def load_coco_stuff(
-    data_dir: str | os.PathLike | None = None, source: str | os.PathLike | None = None
+    *, data_dir: str | os.PathLike | None = None, source: str | os.PathLike | None = None
 ) -> SegmentationDataset:
     """COCO-Stuff: splits `train` and `val`.
 

@@ -30,7 +30,7 @@ PUBLISHED = PublishedDataset(
 
 
 def load_oxford_iiit_pet(
-    data_dir: str | os.PathLike | None = None, ignore_border: bool = False
+    *, data_dir: str | os.PathLike | None = None, ignore_border: bool = False
 ) -> SegmentationDataset:
     """Oxford-IIIT Pet: splits `train` (the authors' trainval list) and `test`.
 

@@ -103,6 +103,7 @@ class PascalContext(SegmentationBuilder):
 
 
 def load_pascal_context(
+    *,
     data_dir: str | os.PathLike | None = None,
     source: str | os.PathLike | None = None,
     num_classes: int = 59,

@@ -104,6 +104,7 @@ class PascalVoc2012(SegmentationBuilder):
 
 
 def load_pascal_voc_2012(
+    *,
     data_dir: str | os.PathLike | None = None,
     source: str | os.PathLike | None = None,
     augmented: bool = False,

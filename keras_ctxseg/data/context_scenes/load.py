@@ -13,7 +13,7 @@ from keras_ctxseg.labels.panoptic import panoptic_labels
 
 
 def load_context_scenes(
-    data_dir: str | os.PathLike | None = None, panoptic: bool = False
+    *, data_dir: str | os.PathLike | None = None, panoptic: bool = False
 ) -> SegmentationDataset:
     """The embedded data set, drawn at the first call; see `ContextScenes` for what it shows.
 
