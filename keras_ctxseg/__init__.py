@@ -5,6 +5,7 @@ Importing the package registers every layer, loss, metric, optimizer and model w
 """
 
 import importlib
+import importlib.util
 import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -80,6 +81,8 @@ def _load_elsewhere(model, weights: str) -> str:
 weights_elsewhere.load = _load_elsewhere
 
 # The `ctxseg` command prints its help without waiting for Keras, and loads the core when needed.
-if PurePath(sys.argv[0] if sys.argv else "").stem != "ctxseg":
+# Machines that only run exported files need no Keras at all.
+_is_command = PurePath(sys.argv[0] if sys.argv else "").stem == "ctxseg"
+if not _is_command and importlib.util.find_spec("keras") is not None:
     for _module in _REGISTERED:
         importlib.import_module(f"{__name__}.{_module}")

@@ -40,7 +40,7 @@ from float64_reference import beside_float64
 
 import keras_ctxseg as ctx
 from keras_ctxseg.export.graph.freezing import frozen_forward
-from keras_ctxseg.export.litert.file import resized_image
+from keras_ctxseg.export.loading.resizing import resized_image
 from keras_ctxseg.export.parity.report import parity_table
 
 Case = tuple[str, keras.Model, list[np.ndarray], list[str], float]

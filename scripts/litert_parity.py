@@ -111,7 +111,7 @@ def _of_presets(arguments: argparse.Namespace, output: Path) -> Iterator:
     from float64_reference import beside_float64
 
     import keras_ctxseg as ctx
-    from keras_ctxseg.export.litert.file import resized_image
+    from keras_ctxseg.export.loading.resizing import resized_image
 
     size = tuple(int(side) for side in arguments.size.split("x"))
     dataset = ctx.data.load("context_scenes")
@@ -162,7 +162,7 @@ def _of_presets(arguments: argparse.Namespace, output: Path) -> Iterator:
 
 
 def _batched(path: Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    from keras_ctxseg.export.litert.file import LitertFile
+    from keras_ctxseg.export.loading.litert_file import LitertFile
 
     file = LitertFile(path)
     return lambda batch: {"logits": np.stack([file(image) for image in batch])}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from keras_ctxseg.cli._protocol import add_protocol_arguments, protocol_overrides
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run
+from keras_ctxseg.prediction.formats import FORMATS
 
 SUMMARY = "label images and videos: label maps, overlays, videos in the classes' colours"
-FORMATS = ("palette", "ids", "cityscapes", "ade20k")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=FORMATS,
         default="palette",
-        help="of the label maps; the last two as those benchmarks' servers take them",
+        help="; ".join(f"{name}: {what}" for name, what in FORMATS.items()),
     )
     parser.add_argument(
         "--overlay", action="store_true", help="in videos, lay the colours over the frames"
@@ -60,17 +60,18 @@ def _predict_exported(arguments: argparse.Namespace) -> list[str]:
             "--model: an exported model labels images whole, with what it knows of its classes; "
             "scales, windows, --data and --overlay go with a run"
         )
-    import keras_ctxseg as ctx
     from keras_ctxseg.data.palettes import default_palette
+    from keras_ctxseg.export.loading.load import load
+    from keras_ctxseg.prediction.exported import predict_exported
     from keras_ctxseg.prediction.video_file import is_video
 
     videos = [path for path in images if is_video(path)]
     if videos:
         raise ValueError(f"{videos[0]}: videos are labelled by a run, --model takes images")
-    model = ctx.export.load(arguments.model)
+    model = load(arguments.model)
     names = model.class_names or [str(k) for k in range(255)]
     palette = default_palette(len(names)) if model.palette is None else model.palette
-    result = ctx.evaluation.predict_exported(
+    result = predict_exported(
         model,
         images,
         arguments.output,
@@ -92,9 +93,10 @@ def predict(
     overlay: bool = False,
 ) -> list[str]:
     """Writes label maps, overlays and videos, says where, and returns what went wrong."""
-    import keras_ctxseg as ctx
     from keras_ctxseg.data.class_file import read_class_file
-    from keras_ctxseg.prediction.image_paths import find_files, output_names
+    from keras_ctxseg.prediction.image_files import find_files, output_names
+    from keras_ctxseg.prediction.images import predict as predict_images
+    from keras_ctxseg.prediction.video import predict_video
     from keras_ctxseg.prediction.video_file import is_video
     from keras_ctxseg.runs.assembly import evaluation_protocol, load_dataset
     from keras_ctxseg.runs.checkpoint import load_checkpoint
@@ -110,7 +112,7 @@ def predict(
     protocol, batch_size = evaluation_protocol(opened.config), opened.config.evaluation.batch_size
     failures = []
     if stills:
-        result = ctx.evaluation.predict(
+        result = predict_images(
             model,
             stills,
             output,
@@ -131,7 +133,7 @@ def predict(
             print(f"Segments   {output / 'panoptic.json'}")
     for path, name in zip(videos, output_names(videos), strict=True):
         try:
-            video = ctx.evaluation.predict_video(
+            video = predict_video(
                 model,
                 path,
                 output / "videos" / f"{name}.mp4",

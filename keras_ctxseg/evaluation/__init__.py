@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from keras_ctxseg.evaluation.samples import ReportSample, draw_side_by_side, report_samples
     from keras_ctxseg.inference.predictor import Prediction, Predictor
     from keras_ctxseg.inference.protocol import PROTOCOLS, Protocol, named_protocol
-    from keras_ctxseg.prediction.images import predict, predict_exported
+    from keras_ctxseg.prediction.exported import predict_exported
+    from keras_ctxseg.prediction.images import predict
     from keras_ctxseg.prediction.label_files import LabelFormat, label_format
     from keras_ctxseg.prediction.video import PredictedVideo, label_video, predict_video
     from keras_ctxseg.prediction.written_predictions import PredictedImage, PredictionResult

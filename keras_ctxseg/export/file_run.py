@@ -12,7 +12,7 @@ import keras
 from keras_ctxseg.export.litert.export import export_litert
 from keras_ctxseg.export.litert.forms import litert_form
 from keras_ctxseg.export.onnx.export import export_onnx
-from keras_ctxseg.export.result import ExportResult
+from keras_ctxseg.export.publishing.publish import ExportResult
 from keras_ctxseg.labels.panoptic import class_ids
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import keras
 
 from keras_ctxseg.export.file_run import export_litert_forms, export_onnx_file
-from keras_ctxseg.export.onnx.file import require_onnx
-from keras_ctxseg.export.result import ExportResult
+from keras_ctxseg.export.loading.onnx_file import require_onnx
+from keras_ctxseg.export.publishing.publish import ExportResult
 from keras_ctxseg.export.saved_model.export import export_saved_model
 from keras_ctxseg.export.saved_model.server_files import write_server_files
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol as TypingProtocol
 
 import keras
 import numpy as np
 
-from keras_ctxseg.data.images import is_turned, open_image, read_image
 from keras_ctxseg.data.resampling import scale_image
 from keras_ctxseg.inference.full_size import check_num_classes
 from keras_ctxseg.inference.panoptic import PanopticPredictor
@@ -19,7 +16,13 @@ from keras_ctxseg.inference.predictor import Predictor
 from keras_ctxseg.inference.protocol import Protocol
 from keras_ctxseg.panoptic.options import GroupingOptions
 from keras_ctxseg.prediction.coco_panoptic import CocoPanopticWriter
-from keras_ctxseg.prediction.image_paths import Paths, find_images
+from keras_ctxseg.prediction.image_files import (
+    Paths,
+    StoredImage,
+    find_images,
+    read_stored,
+    warn_of_turned,
+)
 from keras_ctxseg.prediction.label_files import label_format
 from keras_ctxseg.prediction.written_predictions import (
     Labelled,
@@ -87,11 +90,11 @@ def predict(
         folder = output_dir / "panoptic"
         segments = CocoPanopticWriter(folder, class_names, palette, thing_classes)
 
-    def label(file: Path, name: Path, loaded: tuple[np.ndarray, np.ndarray, bool]) -> Labelled:
-        image, scaled, turned = loaded
+    def label(file: Path, name: Path, loaded: tuple[StoredImage, np.ndarray]) -> Labelled:
+        (image, turned), scaled = loaded
         predictor.check(scaled, str(file))
         if turned:
-            _warn_of_turned(file)
+            warn_of_turned(file)
         if thing_classes:
             found = segmenter(scaled[None], image.shape[:2])
             segments.add(str(name), found.panoptic[0], found.scores_by_label(0), str(file))
@@ -114,68 +117,7 @@ def predict(
     return result
 
 
-class SegmentsImages(TypingProtocol):
-    """What `predict_exported` needs of an exported model, as `ctx.export.load` gives."""
-
-    def segment(self, images: np.ndarray) -> np.ndarray:
-        """Class ids int32 (batch, height, width) of images uint8 (batch, height, width, 3)."""
-
-
-def predict_exported(
-    model: SegmentsImages,
-    paths: Paths,
-    output_dir: str | os.PathLike,
-    palette: np.ndarray,
-    class_names: Sequence[str],
-    opacity: float = 0.5,
-    progress: bool = False,
-    format: str = "palette",
-) -> PredictionResult:
-    """As `predict`, by an exported model: nothing of Keras is needed.
-
-    Args:
-        model: from `keras_ctxseg.export.loading.load`.
-        paths, output_dir, palette, class_names, opacity, progress, format: as in `predict`.
-
-    Raises:
-        ValueError: see `predict`.
-    """
-    palette = np.asarray(palette, np.uint8)
-    output_dir = Path(output_dir)
-
-    def label(file: Path, name: Path, loaded: tuple[np.ndarray, np.ndarray, bool]) -> Labelled:
-        image, _, turned = loaded
-        if turned:
-            _warn_of_turned(file)
-        try:
-            labels = model.segment(image[np.newaxis])[0]
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
-        return Labelled(image, labels, labels)
-
-    return write_predictions(
-        find_images(paths, leave_out=output_dir),
-        output_dir,
-        lambda file: _scaled_file(file, 1.0),
-        label,
-        label_format(format, class_names, palette),
-        class_names,
-        opacity,
-        progress,
-    )
-
-
-def _scaled_file(file: Path, scale: float) -> tuple[np.ndarray, np.ndarray, bool]:
-    """An image as it is, as the network sees it, and whether its EXIF data would turn it."""
-    image = read_image(file)
-    with open_image(file) as header:
-        turned = is_turned(header)
-    return image, image if scale == 1 else scale_image(image, scale).numpy(), turned
-
-
-def _warn_of_turned(file: Path) -> None:
-    warnings.warn(
-        f"{file}: its EXIF orientation is not applied; the result is turned like the stored "
-        "pixels.",
-        stacklevel=2,
-    )
+def _scaled_file(file: Path, scale: float) -> tuple[StoredImage, np.ndarray]:
+    """An image as it is, and as the network sees it."""
+    stored = read_stored(file)
+    return stored, stored.image if scale == 1 else scale_image(stored.image, scale).numpy()

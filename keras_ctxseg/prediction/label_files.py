@@ -1,4 +1,4 @@
-"""Label maps as files: to look at, for programs, and as two benchmarks' servers want them."""
+"""Writes label maps as palette PNGs, raw ids, or the Cityscapes and ADE20K submission formats."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy as np
 from PIL import Image
 
 from keras_ctxseg._naming import nearest
+from keras_ctxseg.data.builders.cityscapes_classes import CLASSES
 from keras_ctxseg.data.palettes import save_palette_png
+from keras_ctxseg.prediction.formats import FORMATS
 
 ADE20K_CLASSES = 150
-FORMATS = ("palette", "ids", "cityscapes", "ade20k")
 
 _CITYSCAPES_NAME = re.compile(r"([a-z-]+_\d{6}_\d{6})(_.*)?", re.IGNORECASE)
 
@@ -101,9 +102,6 @@ def label_format(name: str, class_names: Sequence[str], palette: np.ndarray) -> 
 
 
 def _cityscapes_ids(class_names: Sequence[str]) -> np.ndarray:
-    # TensorFlow Datasets comes with it, which takes its time.
-    from keras_ctxseg.data.builders.cityscapes import CLASSES
-
     known = {name: label_id for name, label_id, _ in CLASSES}
     plain = [name.lower().replace("_", " ").strip() for name in class_names]
     unknown = [name for name in plain if name not in known]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_ctxseg.data.palettes import segment_overlay
 from keras_ctxseg.prediction.background_reading import overlapped
-from keras_ctxseg.prediction.image_paths import output_names
+from keras_ctxseg.prediction.image_files import output_names
 from keras_ctxseg.prediction.label_files import LabelFormat
 from keras_ctxseg.prediction.progress import track
 

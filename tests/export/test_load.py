@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_ctxseg.cli import main
 from keras_ctxseg.export import ExportError, export_litert, export_saved_model
-from keras_ctxseg.export.loading import load
+from keras_ctxseg.export.loading.load import load
 from tests.export.exporting import CLASS_NAMES, random_image
 
 PALETTE = np.arange(15).reshape(5, 3) * 17

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from keras_ctxseg.export import ExportError, check_parity, export_onnx
-from keras_ctxseg.export.loading import load
-from keras_ctxseg.export.onnx import file as onnx_file_module
+from keras_ctxseg.export.loading import onnx_file as onnx_file_module
+from keras_ctxseg.export.loading.load import load
 from keras_ctxseg.layers import ResizeLike
 from tests.export.exporting import CLASS_NAMES, random_image, tiny_model
 

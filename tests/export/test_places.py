@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from keras_ctxseg.export import ExportError, check_parity, export_litert, export_saved_model
+from keras_ctxseg.export.loading.metadata import LabelsFile
 from keras_ctxseg.export.saved_model import export as saved_model_file
-from keras_ctxseg.export.saved_model.labels_file import LabelsFile
 from tests.export.exporting import CLASS_NAMES, random_image
 from tests.export.test_saved_model import passed_parity
 

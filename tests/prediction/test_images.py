@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_ctxseg.data.palettes import default_palette, overlay
 from keras_ctxseg.evaluation import predict
-from keras_ctxseg.prediction.image_paths import find_images, output_names
+from keras_ctxseg.prediction.image_files import find_images, output_names
 
 CLASSES = 4
 NAMES = ("sky", "road", "boat", "car")

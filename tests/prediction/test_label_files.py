@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ctxseg.cli.predict import FORMATS as COMMAND_LINE_FORMATS
 from keras_ctxseg.data.palettes import default_palette
 from keras_ctxseg.evaluation import label_format, predict
-from keras_ctxseg.prediction.label_files import FORMATS
 
 # helpers/labels.py of cityscapesscripts: name, id, trainId of the classes that are scored.
 CITYSCAPES = """road 7 0,sidewalk 8 1,building 11 2,wall 12 3,fence 13 4,pole 17 5,
@@ -91,10 +89,6 @@ def test_classes_and_names_that_do_not_fit_are_refused():
         label_format("palette", [str(k) for k in range(256)], default_palette(256))
     with pytest.raises(ValueError, match="photo: .*<city>_123456_123456"):
         label_format("cityscapes", NAMES, default_palette(19)).file_name(Path("photo"))
-
-
-def test_the_command_line_knows_the_same_formats():
-    assert COMMAND_LINE_FORMATS == FORMATS
 
 
 def test_predict_writes_the_format(model, tmp_path):

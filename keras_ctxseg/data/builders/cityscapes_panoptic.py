@@ -14,7 +14,7 @@ from keras_ctxseg.data.builders.builder import (
     folder_of,
     load_prepared,
 )
-from keras_ctxseg.data.builders.cityscapes import PUBLISHED, train_ids
+from keras_ctxseg.data.builders.cityscapes_classes import PUBLISHED, train_ids
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.decoding import decode_grey
 from keras_ctxseg.data.palettes import IGNORE_LABEL

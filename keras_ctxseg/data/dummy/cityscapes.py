@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_ctxseg.data.builders.cityscapes import LABEL_IDS
+from keras_ctxseg.data.builders.cityscapes_classes import LABEL_IDS
 from keras_ctxseg.data.dummy.pictures import Pictures
 
 _CITIES = {"train": "aachen", "val": "frankfurt", "test": "berlin"}

@@ -10,23 +10,27 @@ import keras
 import numpy as np
 
 from keras_ctxseg.export.errors import ExportError
-from keras_ctxseg.export.file_card import file_card
 from keras_ctxseg.export.litert.convert import converted
-from keras_ctxseg.export.litert.file import litert_operations, resized_image
 from keras_ctxseg.export.litert.forms import LitertForm, litert_form
 from keras_ctxseg.export.litert.metadata import with_metadata
+from keras_ctxseg.export.litert.operations import litert_operations
 from keras_ctxseg.export.litert.quantize import Candidate, candidates
 from keras_ctxseg.export.litert.ranges import with_ranges
-from keras_ctxseg.export.parity.check import check_parity, checked_images, synthetic_images
+from keras_ctxseg.export.loading.resizing import resized_image
+from keras_ctxseg.export.parity.check import check_parity, synthetic_images
 from keras_ctxseg.export.parity.report import ParityReport
-from keras_ctxseg.export.result import ExportResult
-from keras_ctxseg.export.static_file import (
-    checked_size,
+from keras_ctxseg.export.publishing.argument_checks import checked_images, checked_size
+from keras_ctxseg.export.publishing.file_description import (
+    file_card,
     file_metadata,
+    with_comparison,
+)
+from keras_ctxseg.export.publishing.publish import (
+    ExportResult,
     publish_file,
+    staging_directory,
     write_candidate,
 )
-from keras_ctxseg.export.versions import staging_directory
 
 MINIMUM_CALIBRATION = 32
 
@@ -103,7 +107,7 @@ def export_litert(
         if not report.passed and not force:
             raise ExportError(f"export refused: {chosen.name} {report}")
         report = dataclasses.replace(report, path=str(path))
-        metadata = dataclasses.replace(metadata.compared(report), in_float=best.in_float)
+        metadata = dataclasses.replace(with_comparison(metadata, report), in_float=best.in_float)
         write_candidate(candidate, with_metadata(best.content, metadata), path)
         output = "labels" if labels or chosen.name == "full_int8" else "logits"
         operations = litert_operations(candidate)

@@ -12,19 +12,17 @@ import dataclasses
 import io
 import json
 import zipfile
-from pathlib import Path
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_ctxseg.export.litert.graph import LitertGraph
-from keras_ctxseg.export.static_file import FileMetadata
+from keras_ctxseg.export.loading.litert_file import DETAILS_FILE, LABELS_FILE
+from keras_ctxseg.export.loading.metadata import FileMetadata
 
 BUFFER_NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
-LABELS_FILE = "labels.txt"
-DETAILS_FILE = "keras_ctxseg.json"
 
 # Of metadata_schema.fbs.
 _TENSOR_AXIS_LABELS = 2
@@ -51,25 +49,6 @@ def with_metadata(content: bytes, metadata: FileMetadata) -> bytes:
         files.writestr(zipfile.ZipInfo(LABELS_FILE), "\n".join(metadata.class_names) + "\n")
         files.writestr(zipfile.ZipInfo(DETAILS_FILE), details + "\n")
     return archive.getvalue()
-
-
-def read_metadata(path: str | Path) -> FileMetadata | None:
-    """The metadata of a file; None where it has none, or another program's without class names.
-
-    Of a file from elsewhere the class names are read, if it has them in `labels.txt`.
-    """
-    try:
-        with zipfile.ZipFile(path) as files:
-            names = files.namelist()
-            if DETAILS_FILE in names:
-                details = json.loads(files.read(DETAILS_FILE))
-                return FileMetadata.of(details)
-            if LABELS_FILE in names:
-                lines = files.read(LABELS_FILE).decode().splitlines()
-                return FileMetadata("", "", "", lines)
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError):
-        pass
-    return None
 
 
 def _flatbuffer(metadata: FileMetadata, graph: LitertGraph) -> bytes:

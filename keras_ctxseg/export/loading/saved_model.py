@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.graph.quiet import captured_noise
-from keras_ctxseg.export.loading.load import LoadedModel
-from keras_ctxseg.export.saved_model.labels_file import LABELS_FILE, read_labels_file
+from keras_ctxseg.export.loading.loaded_model import LoadedModel
+from keras_ctxseg.export.loading.metadata import LABELS_FILE, read_labels_file
 
 BATCH = 8
 # The first needs the memory of a few rows of logits, the second, of older exports, that of all.

@@ -16,8 +16,8 @@ from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.graph.constant_folding import node_name
 from keras_ctxseg.export.graph.freezing import frozen_forward
 from keras_ctxseg.export.graph.quiet import captured_noise
-from keras_ctxseg.export.onnx.file import DETAILS_KEY, LABELS_KEY
-from keras_ctxseg.export.static_file import FileMetadata
+from keras_ctxseg.export.loading.metadata import FileMetadata
+from keras_ctxseg.export.loading.onnx_file import DETAILS_KEY, LABELS_KEY
 
 OPSET = 18
 MOST_UINT8_CLASSES = 256

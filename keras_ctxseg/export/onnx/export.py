@@ -10,19 +10,22 @@ import keras
 import numpy as np
 
 from keras_ctxseg.export.errors import ExportError
-from keras_ctxseg.export.file_card import file_card
 from keras_ctxseg.export.litert.forms import FORMS
+from keras_ctxseg.export.loading.onnx_file import require_onnx
 from keras_ctxseg.export.onnx.convert import converted, with_metadata
-from keras_ctxseg.export.onnx.file import require_onnx
-from keras_ctxseg.export.parity.check import check_parity, checked_images, synthetic_images
-from keras_ctxseg.export.result import ExportResult
-from keras_ctxseg.export.static_file import (
-    checked_size,
+from keras_ctxseg.export.parity.check import check_parity, synthetic_images
+from keras_ctxseg.export.publishing.argument_checks import checked_images, checked_size
+from keras_ctxseg.export.publishing.file_description import (
+    file_card,
     file_metadata,
+    with_comparison,
+)
+from keras_ctxseg.export.publishing.publish import (
+    ExportResult,
     publish_file,
+    staging_directory,
     write_candidate,
 )
-from keras_ctxseg.export.versions import staging_directory
 
 
 def export_onnx(
@@ -83,7 +86,7 @@ def export_onnx(
         if not report.passed and not force:
             raise ExportError(f"export refused: {report}")
         report = dataclasses.replace(report, path=str(path))
-        metadata = metadata.compared(report)
+        metadata = with_comparison(metadata, report)
         write_candidate(candidate, with_metadata(proto, metadata), path)
         operations = sorted({node.op_type for node in proto.graph.node})
         output = "labels" if labels else "logits"

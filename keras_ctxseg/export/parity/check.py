@@ -10,15 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ctxseg.data.resampling import resize_label, scaled_size
-from keras_ctxseg.export.litert.file import resized_image
 from keras_ctxseg.export.litert.forms import FORMS, LitertForm
+from keras_ctxseg.export.loading.loaded_file import open_file
+from keras_ctxseg.export.loading.metadata import read_labels_file
+from keras_ctxseg.export.loading.resizing import resized_image
 from keras_ctxseg.export.parity.reload import run_saved_model
-from keras_ctxseg.export.parity.report import ParityReport, require_parity
+from keras_ctxseg.export.parity.report import ParityReport
 from keras_ctxseg.export.parity.tally import Limits, Tally, softmax
-from keras_ctxseg.export.saved_model.labels_file import read_labels_file
-from keras_ctxseg.export.static_file import open_file
-
-__all__ = ["ParityReport", "check_parity", "require_parity"]
+from keras_ctxseg.export.publishing.argument_checks import checked_images
 
 _GROUP_BYTES = 2**29  # of logits that lie on the disk and in memory together
 
@@ -105,22 +104,6 @@ def _groups(images: list[np.ndarray], classes: int) -> Iterator[list[np.ndarray]
         group.append(image)
         held += needed
     yield group
-
-
-def checked_images(images: Sequence[np.ndarray], name: str = "images") -> list[np.ndarray]:
-    """The images as a list; ValueError, about `name`, unless all are uint8 (height, width, 3)."""
-    images = list(images)
-    if not images:
-        raise ValueError(f"{name}: expected at least one image. Received none.")
-    for index, image in enumerate(images):
-        if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
-            received = (
-                f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
-            )
-            raise ValueError(
-                f"{name}[{index}]: expected a uint8 array (height, width, 3). Received {received}."
-            )
-    return images
 
 
 def synthetic_images(sizes: Sequence[tuple[int, int]], seed: int = 0) -> list[np.ndarray]:

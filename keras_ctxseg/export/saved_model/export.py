@@ -13,24 +13,21 @@ import tensorflow as tf
 
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.graph.quiet import captured_noise
-from keras_ctxseg.export.parity.check import (
-    check_parity,
-    checked_images,
-    require_parity,
-    synthetic_images,
-)
-from keras_ctxseg.export.result import ExportResult
-from keras_ctxseg.export.saved_model.labels_file import LABELS_FILE, labels_file
-from keras_ctxseg.export.saved_model.model_card import MODEL_CARD, model_card
-from keras_ctxseg.export.saved_model.panoptic_serving import panoptic_signature
-from keras_ctxseg.export.saved_model.serving import ServingModule
-from keras_ctxseg.export.saved_model.warm_up import has_serving_protos, write_warm_up_requests
-from keras_ctxseg.export.versions import (
+from keras_ctxseg.export.loading.metadata import LABELS_FILE
+from keras_ctxseg.export.parity.check import check_parity, synthetic_images
+from keras_ctxseg.export.parity.report import require_parity
+from keras_ctxseg.export.publishing.argument_checks import checked_images
+from keras_ctxseg.export.publishing.publish import (
+    ExportResult,
     check_version_is_free,
     next_version,
     publish,
     staging_directory,
 )
+from keras_ctxseg.export.saved_model.model_card import MODEL_CARD, labels_file, model_card
+from keras_ctxseg.export.saved_model.panoptic_serving import panoptic_signature
+from keras_ctxseg.export.saved_model.serving import ServingModule
+from keras_ctxseg.export.saved_model.warm_up import has_serving_protos, write_warm_up_requests
 from keras_ctxseg.inference.panoptic import check_panoptic_model
 from keras_ctxseg.labels.panoptic import INSTANCE_OUTPUTS
 from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE

@@ -1,12 +1,21 @@
-"""What whoever finds an exported version should know about it, as Markdown."""
+"""Describes a SavedModel: `labels.json` for programs, and a Markdown card for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import keras
+import numpy as np
+
 from keras_ctxseg._version import __version__
+from keras_ctxseg.export.loading.metadata import LabelsFile
 from keras_ctxseg.export.parity.report import ParityReport, parity_table
+from keras_ctxseg.export.publishing.argument_checks import (
+    checked_names,
+    checked_palette,
+    logits_channels,
+)
 
 MODEL_CARD = Path("assets.extra") / "model_card.md"
 
@@ -19,6 +28,31 @@ _SIGNATURES = """\
 | `logits` | the same | `logits` |
 | `labels` | the same | `labels`, `scores`, in the memory of a few rows' logits |
 """
+
+
+def labels_file(
+    model: keras.Model,
+    class_names: Sequence[str],
+    palette: np.ndarray | None,
+    ignore_label: int,
+    image_scale: float,
+) -> LabelsFile:
+    """What the file of a model says; ValueError for what does not fit the model."""
+    channels = logits_channels(model)
+    if not image_scale > 0:
+        raise ValueError(f"image_scale: expected a factor above 0. Received {image_scale!r}.")
+    if 0 <= ignore_label < channels:
+        raise ValueError(
+            f"ignore_label: expected a number that is no class id (0..{channels - 1})."
+            f" Received {ignore_label}."
+        )
+    return LabelsFile(
+        model=model.name,
+        class_names=checked_names(class_names, channels),
+        palette=checked_palette(palette, channels),
+        ignore_label=int(ignore_label),
+        image_scale=float(image_scale),
+    )
 
 
 def model_card(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_ctxseg.export.errors import ExportError
-from keras_ctxseg.export.versions import published_versions
+from keras_ctxseg.export.publishing.publish import published_versions
 
 MODELS_CONFIG = "models.config"
 MONITORING_CONFIG = "monitoring.config"

@@ -1,13 +1,26 @@
-"""Version directories as TensorFlow Serving reads them, published whole or not at all."""
+"""Publishes exports whole or not at all: version directories, and files with their cards."""
 
 import contextlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from keras_ctxseg.export.errors import ExportError
+from keras_ctxseg.export.parity.report import ParityReport
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A published export; usable wherever a path is."""
+
+    path: Path
+    parity: ParityReport
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
 
 
 def published_versions(directory: Path) -> list[int]:
@@ -73,6 +86,25 @@ def publish(staging: Path, directory: Path, version: int | None) -> Path:
                 continue
             raise ExportError(f"cannot publish {directory / str(number)}: {error}.") from error
         return directory / str(number)
+
+
+def write_candidate(candidate: Path, content: bytes, path: Path) -> None:
+    """Writes a file at a temporary place; an ExportError names `path`, where it is to go."""
+    try:
+        candidate.write_bytes(content)
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror}.") from error
+
+
+def publish_file(candidate: Path, card: str, path: Path, card_name: str) -> None:
+    """Moves a file and its card from a temporary place to `path`, replacing what was there."""
+    written = candidate.with_name(card_name)
+    write_candidate(written, card.encode(), path)
+    try:
+        os.replace(candidate, path)
+        os.replace(written, path.with_name(card_name))
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror}.") from error
 
 
 def _remove_empty(directories: list[Path]) -> None:

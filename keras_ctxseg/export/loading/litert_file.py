@@ -1,7 +1,9 @@
-"""Reads LiteRT files: the operations in them, and what they compute."""
+"""Runs LiteRT files, and reads what they say about themselves."""
 
 from __future__ import annotations
 
+import json
+import zipfile
 from functools import cached_property
 from pathlib import Path
 
@@ -9,29 +11,11 @@ import numpy as np
 
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.graph.quiet import captured_noise
-from keras_ctxseg.export.static_file import FileMetadata
+from keras_ctxseg.export.loading.metadata import FileMetadata
 
-
-def litert_operations(path: str | Path) -> list[str]:
-    """The operations of a LiteRT file, sorted, each once.
-
-    Builtin ones by their name in the schema (`CONV_2D`), all others as `custom:NAME`; TensorFlow
-    operations that need the Flex delegate show as `custom:FlexNAME`.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if name[0] != "_"}
-    model = schema.Model.GetRootAsModel(Path(path).read_bytes(), 0)
-    operations = set()
-    for index in range(model.OperatorCodesLength()):
-        code = model.OperatorCodes(index)
-        # Files of before 2020 keep the code in the older, narrower field.
-        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        if builtin == schema.BuiltinOperator.CUSTOM:
-            operations.add(f"custom:{(code.CustomCode() or b'?').decode()}")
-        else:
-            operations.add(names[builtin])
-    return sorted(operations)
+# Files of the archive that `export.litert.metadata` appends to the model.
+LABELS_FILE = "labels.txt"
+DETAILS_FILE = "keras_ctxseg.json"
 
 
 class LitertFile:
@@ -71,22 +55,26 @@ class LitertFile:
     @cached_property
     def metadata(self) -> FileMetadata | None:
         """What the file says about itself; None where it says nothing."""
-        from keras_ctxseg.export.litert.metadata import read_metadata
-
         return read_metadata(self.path)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         return self._segment(images=image[np.newaxis].astype(self._dtype))[self.output][0]
 
 
-def resized_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A uint8 image brought to a file's input size: bilinear, antialiased where it shrinks.
+def read_metadata(path: str | Path) -> FileMetadata | None:
+    """The metadata of a file; None where it has none, or another program's without class names.
 
-    Calibration, comparison and prediction all take this way.
+    Of a file from elsewhere the class names are read, if it has them in `labels.txt`.
     """
-    import tensorflow as tf
-
-    if image.shape[:2] == size:
-        return image
-    resized = tf.image.resize(image, size, antialias=True)
-    return tf.cast(tf.round(resized), tf.uint8).numpy()
+    try:
+        with zipfile.ZipFile(path) as files:
+            names = files.namelist()
+            if DETAILS_FILE in names:
+                details = json.loads(files.read(DETAILS_FILE))
+                return FileMetadata.of(details)
+            if LABELS_FILE in names:
+                lines = files.read(LABELS_FILE).decode().splitlines()
+                return FileMetadata("", "", "", lines)
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError):
+        pass
+    return None

@@ -1,15 +1,19 @@
-"""From a file, a folder or a glob to the image files that are meant."""
+"""Image files: found by paths, folders and globs, read as stored, named in the output."""
 
 from __future__ import annotations
 
 import glob
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from keras_ctxseg._naming import nearest
-from keras_ctxseg.data.images import SUFFIXES
+from keras_ctxseg.data.images import SUFFIXES, is_turned, open_image, read_image
 
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
 
@@ -72,6 +76,29 @@ def output_names(files: Sequence[Path]) -> list[Path]:
     return [
         place.with_suffix("") if stems[place.with_suffix("")] == 1 else place for place in places
     ]
+
+
+class StoredImage(NamedTuple):
+    """Pixels as stored, uint8 (height, width, 3), and whether EXIF data would turn them."""
+
+    image: np.ndarray
+    turned: bool
+
+
+def read_stored(file: Path) -> StoredImage:
+    """Reads an image file; ValueError, which names it, where it cannot be read."""
+    image = read_image(file)
+    with open_image(file) as header:
+        return StoredImage(image, is_turned(header))
+
+
+def warn_of_turned(file: Path) -> None:
+    """Warns that a file's EXIF orientation is ignored, as in training."""
+    warnings.warn(
+        f"{file}: its EXIF orientation is not applied; the result is turned like the stored "
+        "pixels.",
+        stacklevel=2,
+    )
 
 
 def _is_image(file: Path, leave_out: Path | None) -> bool:

@@ -1,12 +1,52 @@
-"""The card of a LiteRT or ONNX file: what it is, what it takes, how it compared, as Markdown."""
+"""Describes a LiteRT or ONNX file: the metadata inside it, and the Markdown card beside it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import keras
+import numpy as np
+
+from keras_ctxseg.export.loading.metadata import FileMetadata
 from keras_ctxseg.export.parity.report import ParityReport, parity_table
-from keras_ctxseg.export.static_file import FileMetadata
+from keras_ctxseg.export.publishing.argument_checks import (
+    checked_names,
+    checked_palette,
+    logits_channels,
+)
+
+
+def file_metadata(
+    model: keras.Model,
+    form: str,
+    description: str,
+    class_names: Sequence[str] | None,
+    palette: np.ndarray | None,
+    ignore_label: int,
+) -> FileMetadata:
+    """The metadata of a model's file; ValueError for what does not fit the model."""
+    channels = logits_channels(model)
+    names = [str(k) for k in range(channels)] if class_names is None else class_names
+    return FileMetadata(
+        model=model.name,
+        form=form,
+        description=f"Semantic segmentation, {channels} classes; {description}.",
+        class_names=checked_names(names, channels),
+        palette=checked_palette(palette, channels),
+        ignore_label=int(ignore_label),
+    )
+
+
+def with_comparison(metadata: FileMetadata, report: ParityReport) -> FileMetadata:
+    """The metadata with a comparison's figures; JSON cannot encode infinite limits: left out."""
+    figures = {
+        key: value
+        for key, value in dataclasses.asdict(report).items()
+        if key != "path" and value != float("inf")
+    }
+    return dataclasses.replace(metadata, forced=not report.passed, parity=figures)
 
 
 def file_card(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,16 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from keras_ctxseg.export.errors import ExportError
-from keras_ctxseg.export.static_file import FileMetadata
+from keras_ctxseg.export.loading.metadata import FileMetadata
 
 # The names of the entries in a file's `metadata_props`.
 LABELS_KEY = "labels"
 DETAILS_KEY = "keras_ctxseg"
 
 
-def require_onnx() -> None:
-    """Raises ExportError, with what to install, unless the packages of the extra are there."""
-    missing = [name for name in ("onnx", "onnxruntime", "tf2onnx") if find_spec(name) is None]
+EXTRA = ("onnx", "onnxruntime", "tf2onnx")
+
+
+def require_onnx(packages: Sequence[str] = EXTRA) -> None:
+    """Raises ExportError, with what to install, unless these packages of the extra are there."""
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ExportError(
             f"ONNX files need {', '.join(missing)}: pip install 'keras_ctxseg[onnx]'."
@@ -36,12 +40,12 @@ class OnnxFile:
         threads: that it computes with; by default ONNX Runtime's own choice.
 
     Raises:
-        ExportError: the extra `onnx` is not installed, or the file cannot be loaded, or has other
+        ExportError: `onnxruntime` is not installed, or the file cannot be loaded, or has other
             inputs or outputs.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None):
-        require_onnx()
+        require_onnx(["onnxruntime"])  # alone runs files
         import onnxruntime
 
         self.path = Path(path)

@@ -1,0 +1,1 @@
+"""What every export shares: its arguments checked, its card, published whole or not at all."""
