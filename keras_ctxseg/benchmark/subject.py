@@ -20,6 +20,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "keras-hub": ("keras", "saved_model"),
     "floor": ("matrix-product",),
 }
+PEERS = ("tf-models", "keras-hub")
 
 
 @dataclass(frozen=True)

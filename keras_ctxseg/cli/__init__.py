@@ -1,8 +1,8 @@
 """The `ctxseg` command: parsing and printing only.
 
 Each command is a module here with `SUMMARY`, `add_arguments(parser)` and `run(arguments) -> exit
-code`. Their imports at module level are of the standard library alone, so that `ctxseg --help`
-answers at once.
+code`. At module level they import the standard library and small modules with the lists of
+choices, neither NumPy nor Keras, so that `ctxseg --help` answers at once.
 """
 
 import argparse

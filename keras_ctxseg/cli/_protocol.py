@@ -1,13 +1,10 @@
 """The flags that say how predictions are made; each is a key of the `evaluation` section."""
 
 import argparse
+from typing import get_args
 
 from keras_ctxseg.cli._runs import parse_size
-
-# As in `keras_ctxseg.inference.protocol`, which takes seconds to import.
-PROTOCOLS = ("whole_image", "deeplabv3", "encnet")
-AVERAGES = ("probabilities", "logits")
-BLENDS = ("uniform", "gaussian", "triangle")
+from keras_ctxseg.inference.protocol import PROTOCOLS, SETTINGS, Average, Blend
 
 
 def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +16,7 @@ def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--flip", action=argparse.BooleanOptionalAction, help="average with the mirror image"
     )
-    group.add_argument("--average", choices=AVERAGES, help="what is averaged")
+    group.add_argument("--average", choices=get_args(Average), help="what is averaged")
     group.add_argument(
         "--window", metavar="HxW", type=_sides, help="go over the image in windows of this size"
     )
@@ -29,13 +26,17 @@ def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
         type=_sides,
         help="from window to window; two thirds of the window by default",
     )
-    group.add_argument("--blend", choices=BLENDS, help="weights of overlapping windows")
+    group.add_argument("--blend", choices=get_args(Blend), help="weights of overlapping windows")
+    group.add_argument(
+        "--pad-to-window",
+        action=argparse.BooleanOptionalAction,
+        help="fill images smaller than the window with the mean colour; else the window shrinks",
+    )
 
 
 def protocol_overrides(arguments: argparse.Namespace) -> list[str]:
     """The given flags as overrides of a configuration."""
-    names = ("protocol", "scales", "flip", "average", "window", "stride", "blend")
-    given = {name: getattr(arguments, name) for name in names}
+    given = {name: getattr(arguments, name) for name in ("protocol", *SETTINGS)}
     return [
         f"evaluation.{name}={str(value).lower() if isinstance(value, bool) else value}"
         for name, value in given.items()

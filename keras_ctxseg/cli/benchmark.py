@@ -5,13 +5,10 @@ import shlex
 import sys
 from pathlib import Path
 
+from keras_ctxseg.benchmark.subject import FORMS, PEERS
 from keras_ctxseg.cli._runs import parse_size
 
 SUMMARY = "measure models beside each other and beside peers, layers, or the input pipeline"
-
-# As in `keras_ctxseg.benchmark.subject`, which would import all that it measures.
-FORMS = ("keras", "saved_model", "litert", "litert-int8", "training")
-PEERS = ("tf-models", "keras-hub")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

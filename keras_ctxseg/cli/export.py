@@ -4,10 +4,9 @@ import argparse
 from dataclasses import replace
 
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run, parse_size
+from keras_ctxseg.export.litert.forms import FORMS
 
 SUMMARY = "write a checked SavedModel, LiteRT and ONNX files of a checkpoint"
-# As in `keras_ctxseg.export.litert.forms`, which takes seconds to import.
-FORMS = ("fp32", "fp16", "dynamic", "int8", "full_int8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,17 +1,23 @@
-"""How predictions are made: scales, mirror image, windows; and the papers' ways by name."""
+"""How predictions are made: scales, mirror image, windows; and the papers' ways by name.
+
+Imports neither Keras nor TensorFlow: recipes and the command line take their choices from here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 from keras_ctxseg._naming import nearest
 
 Size = tuple[int, int]
 
 SIX_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-PROTOCOLS = ("whole_image", "deeplabv3", "encnet")
+ProtocolName = Literal["whole_image", "deeplabv3", "encnet"]
+Average = Literal["probabilities", "logits"]
+Blend = Literal["uniform", "gaussian", "triangle"]
+PROTOCOLS = get_args(ProtocolName)
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,10 @@ class Protocol:
 
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
-    average: Literal["probabilities", "logits"] = "probabilities"
+    average: Average = "probabilities"
     window: Size | None = None
     stride: Size | None = None
-    blend: Literal["uniform", "gaussian", "triangle"] = "uniform"
+    blend: Blend = "uniform"
     pad_to_window: bool = False
     name: str = "custom"
 
@@ -49,10 +55,7 @@ class Protocol:
             _refuse("scales", "one factor or more, each above 0 and at most 8", self.scales)
         for name in ("window", "stride"):
             object.__setattr__(self, name, _pair(getattr(self, name), name))
-        for name, choices in (
-            ("average", ("probabilities", "logits")),
-            ("blend", ("uniform", "gaussian", "triangle")),
-        ):
+        for name, choices in (("average", get_args(Average)), ("blend", get_args(Blend))):
             value = getattr(self, name)
             if value not in choices:
                 _refuse(name, f"one of {', '.join(choices)}", value, nearest(str(value), choices))
@@ -93,6 +96,10 @@ class Protocol:
         if not self.is_plain:
             parts.append(f"mean of {self.average}")
         return "; ".join(parts)
+
+
+# What recipes and the command line may set: every field but the name.
+SETTINGS = tuple(field.name for field in fields(Protocol) if field.name != "name")
 
 
 def named_protocol(name: str, crop_size: int | Sequence[int] | None = None) -> Protocol:

@@ -11,6 +11,7 @@ import keras
 
 import keras_ctxseg as ctx
 from keras_ctxseg.data.batch_part import BatchPart
+from keras_ctxseg.inference.protocol import SETTINGS, Protocol, named_protocol
 from keras_ctxseg.labels.panoptic import is_panoptic
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from keras_ctxseg.data import SegmentationDataset, TrainPipeline
-    from keras_ctxseg.evaluation import Evaluator, Protocol
+    from keras_ctxseg.evaluation import Evaluator
 
 
 def load_dataset(config: RunConfig) -> SegmentationDataset:
@@ -124,11 +125,9 @@ def check_batch_size(config: RunConfig, strategy: tf.distribute.Strategy) -> Non
 def evaluation_protocol(config: RunConfig) -> Protocol:
     """How predictions are made: the named protocol and what the configuration changes of it."""
     section = config.evaluation
-    protocol = ctx.evaluation.named_protocol(section.protocol, config.augmentation.crop_size)
-    fields = ("scales", "flip", "average", "window", "stride", "blend", "pad_to_window")
-    changes = {
-        name: getattr(section, name) for name in fields if getattr(section, name) is not None
-    }
+    protocol = named_protocol(section.protocol, config.augmentation.crop_size)
+    given = {name: getattr(section, name) for name in SETTINGS}
+    changes = {name: value for name, value in given.items() if value is not None}
     if "window" in changes:
         changes.setdefault("stride", None)  # two thirds of the new window
     if not changes:

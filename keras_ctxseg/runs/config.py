@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
+from keras_ctxseg.inference.protocol import Average, Blend, ProtocolName
 from keras_ctxseg.panoptic.options import GroupingOptions
 
 
@@ -209,13 +210,13 @@ class EvaluationConfig:
     batch_size: int = 8
     report_images: int = 6
     block: int = 1
-    protocol: Literal["whole_image", "deeplabv3", "encnet"] = "whole_image"
+    protocol: ProtocolName = "whole_image"
     scales: tuple[float, ...] | None = None
     flip: bool | None = None
-    average: Literal["probabilities", "logits"] | None = None
+    average: Average | None = None
     window: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
-    blend: Literal["uniform", "gaussian", "triangle"] | None = None
+    blend: Blend | None = None
     pad_to_window: bool | None = None
 
     def __post_init__(self):

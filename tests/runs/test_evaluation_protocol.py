@@ -1,10 +1,17 @@
 """From the `evaluation` section of a configuration to how predictions are made."""
 
+import argparse
+from dataclasses import replace
+from typing import get_args
+
 import pytest
 
+from keras_ctxseg.cli._protocol import add_protocol_arguments, protocol_overrides
 from keras_ctxseg.evaluation import Protocol, named_protocol
+from keras_ctxseg.export import FORMS
+from keras_ctxseg.inference.protocol import SETTINGS
 from keras_ctxseg.runs.assembly import evaluation_protocol
-from keras_ctxseg.runs.config import ConfigError
+from keras_ctxseg.runs.config import ConfigError, EvaluationConfig, LitertFormName
 from keras_ctxseg.runs.config_file import load_config
 
 RECIPE = """
@@ -45,6 +52,43 @@ def test_keys_change_a_protocol(protocol_of):
         name="encnet, changed",
     )
     assert protocol_of("scales=[0.5, 2]").scales == (0.5, 2.0)
+
+
+def test_the_command_line_sets_every_field(protocol_of):
+    parser = argparse.ArgumentParser()
+    add_protocol_arguments(parser)
+    assert protocol_overrides(parser.parse_args([])) == []
+    words = "--protocol deeplabv3 --scales 0.5,2 --no-flip --average logits --window 64x96"
+    words += " --stride 32 --blend triangle --pad-to-window"
+    overrides = protocol_overrides(parser.parse_args(words.split()))
+    assert {override.split("=")[0] for override in overrides} == {
+        f"evaluation.{name}" for name in ("protocol", *SETTINGS)
+    }
+    found = protocol_of(*(override.removeprefix("evaluation.") for override in overrides))
+    assert found == Protocol(
+        scales=(0.5, 2.0),
+        flip=False,
+        average="logits",
+        window=(64, 96),
+        stride=(32, 32),
+        blend="triangle",
+        pad_to_window=True,
+        name="deeplabv3, changed",
+    )
+    assert all(
+        getattr(found, name) != getattr(Protocol(), name) for name in set(SETTINGS) - {"flip"}
+    )
+    (override,) = protocol_overrides(parser.parse_args(["--no-pad-to-window"]))
+    encnet = protocol_of("protocol=encnet", override.removeprefix("evaluation."))
+    assert encnet == replace(
+        named_protocol("encnet", (90, 120)), pad_to_window=False, name="encnet, changed"
+    )
+
+
+def test_recipes_list_the_same_choices_as_their_owners():
+    names = list(EvaluationConfig.__dataclass_fields__)
+    assert tuple(names[names.index("protocol") + 1 :]) == SETTINGS
+    assert get_args(LitertFormName) == tuple(FORMS)
 
 
 def test_errors_name_the_key(protocol_of):
