@@ -80,9 +80,15 @@ def _load_elsewhere(model, weights: str) -> str:
 # The core must not look upwards to where other projects' weights are converted; it is told here.
 weights_elsewhere.load = _load_elsewhere
 
-# The `ctxseg` command prints its help without waiting for Keras, and loads the core when needed.
-# Machines that only run exported files need no Keras at all.
+
+def register_classes() -> None:
+    """Registers every class of the package with Keras; call it before a model is loaded."""
+    for module in _REGISTERED:
+        importlib.import_module(f"{__name__}.{module}")
+
+
+# The `ctxseg` command prints its help without waiting for Keras: there, whoever loads a model
+# registers. Machines that only run exported files need no Keras at all.
 _is_command = PurePath(sys.argv[0] if sys.argv else "").stem == "ctxseg"
 if not _is_command and importlib.util.find_spec("keras") is not None:
-    for _module in _REGISTERED:
-        importlib.import_module(f"{__name__}.{_module}")
+    register_classes()

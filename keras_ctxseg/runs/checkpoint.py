@@ -18,6 +18,8 @@ from typing import Any
 import keras
 import numpy as np
 
+import keras_ctxseg
+
 _STATE_MEMBER = "training_state.json"
 _RANDOM_MEMBER = "random_states.json"
 _METRICS_MEMBER = "running_metrics.npz"
@@ -137,11 +139,10 @@ def load_checkpoint(path: str | Path, num_classes: int | None = None) -> keras.M
     Raises:
         CheckpointError: if the file cannot be read or predicts another number of classes.
     """
-    import keras_ctxseg.models  # noqa: F401, registers the classes that the file names
-
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
+    keras_ctxseg.register_classes()
     try:
         model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
