@@ -96,7 +96,7 @@ def test_dry_run(path, folder, monkeypatch):
         overrides.append(f"data.options.data_dir={folder / 'context_scenes'}")
     config = load_config(path, overrides)
     assert config.name in (name_of(path).replace("/", "_"), path.stem)
-    result = dry_run(config, folder=folder)
+    result = dry_run(config)
     assert all(math.isfinite(loss) and loss > 0 for loss in result.losses.values())
     if config.data.name in IMAGES:
         images = IMAGES[config.data.name]

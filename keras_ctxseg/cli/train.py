@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mode.add_argument(
         "--dry-run",
         action="store_true",
-        help="build everything, take one step on small (where need be, dummy) images, and say what "
-        "training would cost; leaves no run",
+        help="build everything, take one step on small images (random ones where the data set is "
+        "missing), and say what training would cost; leaves no run",
     )
     parser.add_argument(
         "--dry-run-size",

@@ -1,22 +1,29 @@
 """A recipe tried without its data: the network at full size, one step on stand-in images."""
 
 import math
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from keras_ctxseg._options import checked_options
 from keras_ctxseg.costs.multiply_adds import MultiplyAdds, count_multiply_adds, trainable_parameters
 from keras_ctxseg.costs.training_memory import TrainingMemory, estimate_training_memory
 from keras_ctxseg.data import registry
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
+from keras_ctxseg.data.dataset import SegmentationDataset
+from keras_ctxseg.data.packed_examples import PackedExamples
+from keras_ctxseg.data.palettes import IGNORE_LABEL, default_palette
+from keras_ctxseg.labels.panoptic import panoptic_labels
 from keras_ctxseg.runs import assembly
 from keras_ctxseg.runs.config import RunConfig
 from keras_ctxseg.runs.plan import Plan
 from keras_ctxseg.training.compilation import compile_arguments
 
 SIZE = (65, 65)
+EXAMPLES = 2  # drawn for each split of a stand-in
 BATCH_SIZE = 2
 
 
@@ -85,45 +92,41 @@ def dry_run(
     config: RunConfig,
     size: tuple[int, int] = SIZE,
     batch_size: int = BATCH_SIZE,
-    folder: Path | None = None,
 ) -> DryRun:
     """Builds data, pipeline and network of a recipe and takes one step; leaves no run behind.
 
-    A published data set is stood in for by a few dummy files in its true on-disk format, read by
-    its real builder. `context_scenes` is itself. A `folder` is itself if it is there, else a dummy.
+    Random images in its classes stand in for a published data set, and for a `folder` that is not
+    there; `context_scenes`, TFRecord files and a `folder` that is there are read.
 
     Args:
         config: the recipe.
         size, batch_size: crop and batch of the step.
-        folder: where dummy files go; a temporary folder if not given. One folder may serve several
-            calls.
 
     Raises:
-        ValueError: a recipe that cannot run, or a loss that is no number.
+        ValueError: a recipe that cannot run, or a NaN or infinite loss.
     """
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="ctxseg-dry-run-") as temporary:
-        small, data, images = _with_data(config, Path(folder or temporary), size)
-        small = replace(
-            small,
-            augmentation=replace(small.augmentation, crop_size=size),
-            training=replace(small.training, batch_size=batch_size, steps_per_execution=1),
-        )
-        dataset = assembly.load_dataset(small)
-        pipeline = assembly.build_pipeline(small, dataset)
-        plan = None
-        if images is not None:
-            steps = math.ceil(images / config.training.batch_size)
-            plan = Plan.of(config.training, steps)
-        model = assembly.build_model(config, dataset.num_classes)
-        total_steps = plan.total_steps if plan else pipeline.steps_per_epoch
-        model.compile(**compile_arguments(model, small.training, dataset.ignore_label, total_steps))
-        # A graph would take longer to optimise than one small step takes; that the step can be
-        # traced shows when its memory is estimated.
-        model.run_eagerly = True
-        history = model.fit(
-            pipeline.build(), steps_per_epoch=1, epochs=1, shuffle=False, verbose=0
-        ).history
+    small = replace(
+        config,
+        augmentation=replace(config.augmentation, crop_size=size),
+        training=replace(config.training, batch_size=batch_size, steps_per_execution=1),
+    )
+    dataset, data, images = _open_data(config, size)
+    assembly.check_dataset(small, dataset)
+    pipeline = assembly.build_pipeline(small, dataset)
+    plan = None
+    if images is not None:
+        steps = math.ceil(images / config.training.batch_size)
+        plan = Plan.of(config.training, steps)
+    model = assembly.build_model(config, dataset.num_classes)
+    total_steps = plan.total_steps if plan else pipeline.steps_per_epoch
+    model.compile(**compile_arguments(model, small.training, dataset.ignore_label, total_steps))
+    # A graph would take longer to optimise than one small step takes; that the step can be
+    # traced shows when its memory is estimated.
+    model.run_eagerly = True
+    history = model.fit(
+        pipeline.build(), steps_per_epoch=1, epochs=1, shuffle=False, verbose=0
+    ).history
     losses = {name: values[0] for name, values in history.items() if name.endswith("loss")}
     if not all(map(math.isfinite, losses.values())):
         raise ValueError(f"the step's losses are not all numbers: {losses}")
@@ -149,39 +152,68 @@ def dry_run(
     )
 
 
-def _with_data(config: RunConfig, folder: Path, size) -> tuple[RunConfig, str, int | None]:
-    """The recipe on data that are here; what they are; examples in the real training split."""
-    from keras_ctxseg.data import dummy
-
+def _open_data(config: RunConfig, size) -> tuple[SegmentationDataset, str, int | None]:
+    """The recipe's data set or its stand-in; what it is; examples in the real training split."""
     name, split = config.data.name, config.data.train_split
+    facts = registry.published(name)
+    if facts is not None:
+        options = dict(config.data.options)
+        checked_options(f"Data set {name!r}", options, registry.dataset_options(name))
+        stand_in = SegmentationDataset(
+            name,
+            facts.class_names,
+            facts.palette,
+            dict.fromkeys(facts.splits, EXAMPLES),
+            _drawn(config, len(facts.class_names), facts.thing_classes, size),
+            thing_classes=facts.thing_classes if options.get("panoptic") else (),
+        )
+        splits = ", ".join(f"{key} {count}" for key, count in facts.splits.items())
+        data = f"{facts.title}: random images in its classes; real splits: {splits}"
+        return stand_in, data, facts.splits.get(split)
+    path = Path(str(config.data.options.get("path"))).expanduser()
+    if name == "folder" and not path.is_dir():
+        count = config.model.num_classes or len(config.training.class_weights or (0,) * 4)
+        stand_in = SegmentationDataset(
+            name,
+            tuple(f"class_{index}" for index in range(count)),
+            default_palette(count),
+            {split: EXAMPLES, config.data.validation_split: EXAMPLES},
+            _drawn(config, count, (), size),
+        )
+        data = f"{config.data.options.get('path')} is not there: random images, {count} classes"
+        return stand_in, data, None
+    dataset = assembly.load_dataset(config)
+    data = f"{dataset.name}, {dataset.splits[split]} images in {split}"
+    return dataset, data, dataset.splits[split]
+
+
+def _drawn(config: RunConfig, num_classes: int, thing_classes: tuple[int, ...], size):
+    """Opens splits of random blocks: every class may occur, void and, on request, things too."""
     # A little smaller than the crop, so that padding takes part.
     scale = config.data.image_scale
     height, width = (math.ceil(max(side * 0.9, MIN_SIZE) / scale) for side in size)
-    picture = (height, width)
-    facts = registry.published(name)
-    if facts is not None and name in dummy.DUMMY_DATASETS:
-        dummy.load_dummy(name, folder, dict(config.data.options), size=picture)
-        options = dummy.dummy_options(name, folder, dict(config.data.options))
-        data = f"{facts.title}: dummy files in its format; real splits: " + ", ".join(
-            f"{key} {count}" for key, count in facts.splits.items()
-        )
-        return _with_options(config, options), data, facts.splits.get(split)
-    if name == "folder" and not Path(str(config.data.options.get("path"))).expanduser().is_dir():
-        count = config.model.num_classes or len(config.training.class_weights or (0,) * 4)
-        root = folder / f"folder-{count}-{height}x{width}"
-        if not root.exists():
-            splits = (split, config.data.validation_split)
-            dummy.write_folder(root, count, splits, size=picture)
-        data = f"{config.data.options.get('path')} is not there: a dummy folder, {count} classes"
-        # Ids and classes are the dummy's own, however the real masks are written.
-        return _with_options(config, {"path": str(root)}), data, None
-    dataset = assembly.load_dataset(config)
-    data = f"{dataset.name}, {dataset.splits[split]} images in {split}"
-    return config, data, dataset.splits[split]
+    panoptic = bool(config.data.options.get("panoptic"))
 
+    def blocks(random: np.random.Generator, values: np.ndarray) -> np.ndarray:
+        block = max(8, max(height, width) // 32)
+        shape = (-(-height // block), -(-width // block))
+        chosen = values[random.integers(0, len(values), shape)]
+        return chosen.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
 
-def _with_options(config: RunConfig, options: dict) -> RunConfig:
-    return replace(config, data=replace(config.data, options=options))
+    def open_split(split: str) -> PackedExamples:
+        random = np.random.default_rng(sum(split.encode()))
+        ids = np.array([*range(num_classes), IGNORE_LABEL])
+        if panoptic:
+            ids = np.concatenate([ids, panoptic_labels(np.array(thing_classes), 1)])
+        colors = random.integers(0, 256, (64, 3), np.uint8)
+        examples = [
+            {"image": blocks(random, colors), "label": blocks(random, ids), "name": f"{k}"}
+            for k in range(EXAMPLES)
+        ]
+        sizes = np.array([(height, width)] * EXAMPLES)
+        return PackedExamples(examples, sizes, np.int32)
+
+    return open_split
 
 
 def _gib(count: int) -> str:

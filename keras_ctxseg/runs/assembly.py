@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 def load_dataset(config: RunConfig) -> SegmentationDataset:
     """The data set, checked against `model.num_classes` and the names of the splits."""
     dataset = ctx.data.load(config.data.name, **config.data.options)
+    check_dataset(config, dataset)
+    return dataset
+
+
+def check_dataset(config: RunConfig, dataset: SegmentationDataset) -> None:
+    """Raises `ConfigError` where the data set has other classes or splits than the recipe names."""
     for key in ("train_split", "validation_split"):
         split = getattr(config.data, key)
         if split not in dataset.splits:
@@ -37,7 +43,6 @@ def load_dataset(config: RunConfig) -> SegmentationDataset:
             f"`model.num_classes`: the data set {dataset.name} has {dataset.num_classes} classes. "
             f"Received: {expected}"
         )
-    return dataset
 
 
 def build_model(config: RunConfig, num_classes: int) -> keras.Model:

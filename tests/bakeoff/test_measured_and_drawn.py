@@ -9,9 +9,9 @@ from PIL import Image
 import keras_ctxseg as ctx
 from keras_ctxseg.benchmark.latency import Latency
 from keras_ctxseg.benchmark.side_by_side import Measurement
-from keras_ctxseg.data.dummy import write_folder
 from keras_ctxseg.runs.checkpoint import TrainingState, save_checkpoint
 from keras_ctxseg.runs.config_file import save_config
+from tests.fixtures.dummy_datasets.folder import write_folder
 
 MATRICES = np.full((3, 3, 3), 50) + 100 * np.eye(3, dtype=int)
 

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from keras_ctxseg.data.dummy import write_folder
 from keras_ctxseg.runs.config import ConfigError
 from tests.bakeoff.conftest import ROOT
+from tests.fixtures.dummy_datasets.folder import write_folder
 
 SCRIPT = ROOT / "scripts" / "bakeoff.py"
 

@@ -33,7 +33,7 @@ def test_it_says_what_training_would_cost(recipe, tmp_path, capsys):
     printed = capsys.readouterr().out
     # 1,464 images in batches of 16 make 92 steps.
     assert "92 an epoch of 1464 images, batch 16; 276 in all, 3 epochs" in printed
-    assert "PASCAL VOC 2012 segmentation: dummy files" in printed
+    assert "PASCAL VOC 2012 segmentation: random images in its classes" in printed
     assert "2 images of 48x64" in printed
     assert "for one image of 129x97" in printed
     assert "for a step of 16 images of 129x97 on one device, estimated" in printed

@@ -46,6 +46,7 @@ PUBLISHED = PublishedDataset(
     how_to_get="Register at https://www.cityscapes-dataset.com, download "
     "leftImg8bit_trainvaltest.zip (11 GB) and gtFine_trainvaltest.zip (241 MB), and give the "
     "folder that holds both as `manual_dir`.",
+    thing_classes=tuple(range(11, 19)),  # person ... bicycle
 )
 
 

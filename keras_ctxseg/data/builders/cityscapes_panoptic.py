@@ -21,7 +21,7 @@ from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.labels.panoptic import CROWD, panoptic_labels
 
 ARCHIVES = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip")
-THING_CLASSES = tuple(range(11, 19))  # person ... bicycle
+THING_CLASSES = PUBLISHED.thing_classes
 _FIRST_INSTANCE = 1000  # smaller values are label ids
 
 

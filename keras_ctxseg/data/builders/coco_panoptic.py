@@ -30,8 +30,6 @@ from keras_ctxseg.data.decoding import decode_rgb
 from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data.panoptic import from_segments
 
-THING_CLASSES = tuple(range(NUM_THINGS))
-
 PUBLISHED = PublishedDataset(
     name="coco_panoptic",
     title="COCO 2017 panoptic",
@@ -49,6 +47,7 @@ PUBLISHED = PublishedDataset(
     how_to_get="It is downloaded (21 GB); or unpack train2017.zip, val2017.zip and "
     "panoptic_annotations_trainval2017.zip yourself into one folder, with train2017/, val2017/ and "
     "annotations/ in it, and give it as `source`.",
+    thing_classes=tuple(range(NUM_THINGS)),
 )
 
 
@@ -151,7 +150,7 @@ def load_coco_panoptic(
     ids = contiguous_ids(len(PANOPTIC_NAMES))
     if not panoptic:
         return load_prepared(PUBLISHED, builder, ids)
-    records = PanopticRecords(THING_CLASSES, _panoptic_label, ("segments",))
+    records = PanopticRecords(PUBLISHED.thing_classes, _panoptic_label, ("segments",))
     return load_prepared(PUBLISHED, builder, ids, ("image", "panoptic", "name"), panoptic=records)
 
 
@@ -163,6 +162,6 @@ def _panoptic_label(parts: dict) -> tf.Tensor:
         tf.cast(segments["id"], tf.int32),
         tf.cast(segments["category"], tf.int32),
         segments["is_crowd"],
-        THING_CLASSES,
+        PUBLISHED.thing_classes,
         IGNORE_LABEL,
     )

@@ -23,6 +23,8 @@ class PublishedDataset:
         licence: a note on the terms; the homepage has the last word.
         citation: BibTeX.
         how_to_get: what someone has to do who has none of the files.
+        thing_classes: ids of the classes that the option `panoptic` tells apart; empty where the
+            data set has no such option.
     """
 
     name: str
@@ -35,6 +37,7 @@ class PublishedDataset:
     licence: str
     citation: str
     how_to_get: str
+    thing_classes: tuple[int, ...] = ()
 
     def __post_init__(self):
         if self.palette.shape != (len(self.class_names), 3) or self.palette.dtype != np.uint8:

@@ -11,7 +11,7 @@ from keras_ctxseg.data.builders.coco_panoptic import CocoPanoptic
 from keras_ctxseg.data.builders.coco_stuff import CocoStuff
 from keras_ctxseg.data.builders.pascal_context import PascalContext
 from keras_ctxseg.data.builders.pascal_voc import PascalVoc2012
-from keras_ctxseg.data.dummy import write_dummy
+from tests.fixtures.dummy_datasets.write import write_dummy
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

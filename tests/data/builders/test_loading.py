@@ -17,7 +17,7 @@ from keras_ctxseg.data.builders import (
     coco_classes,
     pascal_context,
 )
-from keras_ctxseg.data.dummy import DUMMY_DATASETS, load_dummy, write_dummy
+from tests.fixtures.dummy_datasets.write import DUMMY_DATASETS, load_dummy, write_dummy
 
 
 @pytest.fixture(scope="module")
