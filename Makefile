@@ -12,7 +12,7 @@ quickstart: $(INSTALLED)  ## Train, evaluate, draw and export on the embedded da
 
 CAMVID ?= data/camvid
 bakeoff: $(INSTALLED)  ## Train every system and its baseline, or go on; days on two cores (CAMVID=folder)
-	$(BIN)/python scripts/bakeoff.py --camvid $(CAMVID)
+	$(BIN)/python benchmarks/bakeoff.py --camvid $(CAMVID)
 
 BENCH := $(BIN)/ctxseg benchmark --exports runs/benchmark
 benchmarks: $(INSTALLED)  ## Measure everything in docs/benchmarks.md again; an idle machine, 20 minutes

@@ -1,12 +1,12 @@
 """The bake-off: trains every recipe of a plan, keeps what was measured, and writes the page.
 
-    python scripts/bakeoff.py --camvid data/camvid      # all runs; again, and it goes on
-    python scripts/bakeoff.py --only camvid/ksac --seeds 0 1
-    python scripts/bakeoff.py status                    # what is done, what is left
-    python scripts/bakeoff.py speed                     # latencies; on a machine with nothing to do
-    python scripts/bakeoff.py pictures                  # where systems differ; needs the runs
-    python scripts/bakeoff.py page                      # docs/bakeoff.md from what was kept
-    python scripts/bakeoff.py adopt runs/families       # take over runs of the same recipes
+    python benchmarks/bakeoff.py --camvid data/camvid      # all runs; again, and it goes on
+    python benchmarks/bakeoff.py --only camvid/ksac --seeds 0 1
+    python benchmarks/bakeoff.py status                    # what is done, what is left
+    python benchmarks/bakeoff.py speed                     # latencies; needs an idle machine
+    python benchmarks/bakeoff.py pictures                  # where systems differ; needs the runs
+    python benchmarks/bakeoff.py page                      # docs/bakeoff.md from what was kept
+    python benchmarks/bakeoff.py adopt runs/families       # take over runs of the same recipes
 
 Runs go one after another, in the plan's order of value (configs/bakeoff/plan.yaml), each in a
 process of its own. A finished run is not run again; one that was stopped, by a signal or a kill,

@@ -1,1 +1,1 @@
-"""The parts of `scripts/bakeoff.py`."""
+"""The parts of `benchmarks/bakeoff.py`."""

@@ -1,21 +1,28 @@
 """keras-hub's DeepLabv3+ on a ResNet, built as its own presets are."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from keras_ctxseg.benchmark.own_models import kept, loaded, runs, versions
-from keras_ctxseg.benchmark.subject import Subject
-from keras_ctxseg.costs.graph import traced
-from keras_ctxseg.costs.multiply_adds import count_multiply_adds, trainable_parameters
+if TYPE_CHECKING:
+    from keras_ctxseg.benchmark.subject import Subject
 
+# For each form of our models, the forms of this peer that are measured beside it.
+FORMS = {"keras": ("keras",), "saved_model": ("saved_model",)}
+SHARED_OPTIONS = ()
 _BLOCKS = {50: [3, 4, 6, 3], 101: [3, 4, 23, 3]}
 
 
 def prepare(subject: Subject, folder: Path) -> tuple[Callable, dict]:
-    """As `own_models.prepare`.
+    """A call that runs the subject once, and its facts; see `benchmark.own_models.prepare`.
 
     Its ResNet does not dilate: the pyramid reads stride 32, with the rates of its presets.
     """
+    from keras_ctxseg.benchmark.own_models import kept, loaded, runs
+    from keras_ctxseg.costs.graph import traced
+
     options = dict(subject.options)
     depth = options.pop("depth", 50)
     if options or depth not in _BLOCKS:
@@ -36,6 +43,9 @@ def prepare(subject: Subject, folder: Path) -> tuple[Callable, dict]:
 
 
 def _facts(model, subject: Subject) -> dict:
+    from keras_ctxseg.benchmark.own_models import versions
+    from keras_ctxseg.costs.multiply_adds import count_multiply_adds, trainable_parameters
+
     counted = count_multiply_adds(model, subject.size).total
     return {
         "parameters": trainable_parameters(model),

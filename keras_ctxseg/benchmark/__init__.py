@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     )
     from keras_ctxseg.benchmark.layers import LayerComparison, compare_atrous_layers
     from keras_ctxseg.benchmark.models import ModelBenchmark, benchmark_models
-    from keras_ctxseg.benchmark.peers import tf_models_deeplabv3plus
     from keras_ctxseg.benchmark.pipeline import PipelineComparison, compare_pipeline
     from keras_ctxseg.costs.memory import PeakMemory, measure_peak_memory
     from keras_ctxseg.costs.multiply_adds import MultiplyAdds, count_multiply_adds

@@ -10,17 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_ctxseg._naming import nearest
+from keras_ctxseg.benchmark.peers import load_peer
 
 # Forms in which this package's models are measured.
 FORMS = ("keras", "saved_model", "litert", "litert-int8", "training")
-# Sources of networks, and the forms that each can be had in.
-SOURCES: Mapping[str, tuple[str, ...]] = {
-    "ctxseg": FORMS,
-    "tf-models": ("saved_model", "network", "training"),
-    "keras-hub": ("keras", "saved_model"),
-    "floor": ("matrix-product",),
-}
-PEERS = ("tf-models", "keras-hub")
+# Sources of networks other than peers, and the forms that each can be had in.
+SOURCES: Mapping[str, tuple[str, ...]] = {"ctxseg": FORMS, "floor": ("matrix-product",)}
 
 
 @dataclass(frozen=True)
@@ -28,11 +23,11 @@ class Subject:
     """One thing to be timed beside others.
 
     Attributes:
-        source: `"ctxseg"`, `"tf-models"`, `"keras-hub"`, or `"floor"`: a large float32 matrix
-            product, the rate that arithmetic can have at all.
+        source: `"ctxseg"`, a peer (see `peers.py`), or `"floor"`: a large float32 matrix product,
+            the rate that arithmetic can have at all.
         form: `"keras"`, the model's graph with variables; `"saved_model"`, exported and loaded
-            again; `"network"`, tf-models' export without its preprocessing; `"litert"` and
-            `"litert-int8"`; `"training"`, a step of SGD with momentum; `"matrix-product"`.
+            again; `"litert"` and `"litert-int8"`; `"training"`, a step of SGD with momentum;
+            `"matrix-product"`; or a form of the peer's own.
         name: of this package's model.
         options: of its or the peer's constructor.
         size: height and width of the images.
@@ -49,10 +44,9 @@ class Subject:
     batch: int = 2
 
     def __post_init__(self):
-        known = SOURCES.get(self.source)
-        if known is None:
-            raise ValueError(f"`source`: expected one of {tuple(SOURCES)}. "
-                             f"Received: {self.source!r}.")  # fmt: skip
+        known = SOURCES.get(self.source) or [
+            form for forms in load_peer(self.source).FORMS.values() for form in forms
+        ]
         if self.form not in known:
             raise ValueError(
                 f"`form`: {self.source} can be measured as {', '.join(known)}. "
@@ -112,26 +106,17 @@ def _code() -> str:
 
 
 def peers_of(subject: Subject, source: str, options: Mapping) -> list[Subject]:
-    """The peer's DeepLabv3+ in the form nearest to this package's model.
+    """The peer's network in the forms nearest to this package's model.
 
-    The stem and the output stride are the model's, unless `options` say otherwise.
+    Options that the peer shares are the model's, unless `options` say otherwise.
     """
-    shared = {
-        key: value
-        for key, value in subject.options.items()
-        if key in ("stem", "output_stride") and source == "tf-models"
-    }
-    forms = [subject.form]
-    if source == "tf-models":
-        forms = {"saved_model": ["saved_model", "network"], "training": ["training"]}.get(
-            subject.form, []
-        )
+    peer = load_peer(source)
+    shared = {key: subject.options[key] for key in peer.SHARED_OPTIONS if key in subject.options}
     return [
         dataclasses.replace(
             subject, source=source, name="", form=form, options=shared | {**options}
         )
-        for form in forms
-        if form in SOURCES[source]
+        for form in peer.FORMS.get(subject.form, ())
     ]
 
 

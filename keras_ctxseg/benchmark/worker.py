@@ -54,14 +54,10 @@ def _prepare(request: dict):
         from keras_ctxseg.benchmark.latency import matrix_product
 
         return matrix_product()
-    if subject.source == "tf-models":
-        from keras_ctxseg.benchmark import tf_models
+    if subject.source != "ctxseg":
+        from keras_ctxseg.benchmark.peers import load_peer
 
-        return tf_models.prepare(subject, folder)
-    if subject.source == "keras-hub":
-        from keras_ctxseg.benchmark import keras_hub_peer
-
-        return keras_hub_peer.prepare(subject, folder)
+        return load_peer(subject.source).prepare(subject, folder)
     from keras_ctxseg.benchmark import own_models
 
     return own_models.prepare(subject, folder, request["threads"])

@@ -5,7 +5,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from keras_ctxseg.benchmark.subject import FORMS, PEERS
+from keras_ctxseg.benchmark.peers import is_peer
+from keras_ctxseg.benchmark.subject import FORMS
 from keras_ctxseg.cli._runs import parse_size
 
 SUMMARY = "measure models beside each other and beside peers, layers, or the input pipeline"
@@ -41,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="'NAME key=value ...'",
-        help="another model measured in the same run, with options of its own; or 'tf-models' or "
-        "'keras-hub': that package's DeepLabv3+ (repeatable)",
+        help="another model measured in the same run, with options of its own; or a peer: in a "
+        "checkout 'tf-models' or 'keras-hub', or the path of a peer's module (repeatable)",
     )
     model.add_argument(
         "--forms",
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _peers(arguments: argparse.Namespace) -> list[str]:
-    return [text for text in arguments.against if shlex.split(text)[:1][0] in PEERS]
+    return [text for text in arguments.against if is_peer(shlex.split(text)[:1][0])]
 
 
 def _side_by_side(arguments: argparse.Namespace) -> None:
@@ -120,7 +121,7 @@ def _subjects(arguments: argparse.Namespace) -> list:
         overrides.append(f"output_stride={arguments.output_stride}")
     words = [[arguments.model, *overrides]]
     others = [shlex.split(text) for text in arguments.against]
-    words += [other for other in others if other[0] not in PEERS]
+    words += [other for other in others if not is_peer(other[0])]
     subjects = []
     for form in arguments.forms or ["saved_model"]:
         ours = [
@@ -128,7 +129,7 @@ def _subjects(arguments: argparse.Namespace) -> list:
         ]
         subjects += ours
         for name, *options in others:
-            if name in PEERS:
+            if is_peer(name):
                 subjects += peers_of(ours[0], name, _options(options))
     return subjects
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-if str(ROOT / "scripts") not in sys.path:
-    sys.path.append(str(ROOT / "scripts"))
+if str(ROOT / "benchmarks") not in sys.path:
+    sys.path.append(str(ROOT / "benchmarks"))
 
 RECIPE = """
 name: {name}

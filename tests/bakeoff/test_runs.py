@@ -14,7 +14,7 @@ from keras_ctxseg.runs.config import ConfigError
 from tests.bakeoff.conftest import ROOT
 from tests.fixtures.dummy_datasets.folder import write_folder
 
-SCRIPT = ROOT / "scripts" / "bakeoff.py"
+SCRIPT = ROOT / "benchmarks" / "bakeoff.py"
 
 
 @pytest.fixture
