@@ -42,7 +42,7 @@ def add_run_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -> OpenedRun:
-    """Finds checkpoint and configuration.
+    """Finds checkpoint and configuration, and imports the modules that the configuration names.
 
     Args:
         run: a run's folder, or a checkpoint; in the folder of a run its configuration is found.
@@ -51,10 +51,11 @@ def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -
             checkpoint lies outside a run's folder.
 
     Raises:
-        ValueError: if there is no such run, checkpoint or configuration.
+        ValueError: if there is no such run, checkpoint, configuration or module.
     """
     from keras_ctxseg.runs.config import ConfigError
     from keras_ctxseg.runs.config_file import load_config
+    from keras_ctxseg.runs.imports import import_modules
     from keras_ctxseg.runs.run_directory import RunDirectory
 
     path = Path(run)
@@ -75,6 +76,7 @@ def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -
             f"run's folder give its recipe with --data CONFIG"
         )
     config = load_config(recipe, overrides)
+    import_modules(config.imports, recipe)
     if own is not None and data is not None:
         config = replace(config, data=load_config(data, overrides).data)
     changes = [_for_file_name(override) for override in overrides]

@@ -11,13 +11,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--options", action="store_true", help="also list each one's options, types and defaults"
     )
+    parser.add_argument(
+        "--imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import this module or .py file first, as a recipe's `imports` does; repeat for more",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     import fnmatch
 
     import keras_ctxseg as ctx
+    from keras_ctxseg.runs.imports import import_modules
 
+    import_modules(arguments.imports, "--imports")
     if arguments.what == "models":
         names = ctx.models.list_models(arguments.pattern)
         notes = {name: ctx.models.model_note(name) for name in names}

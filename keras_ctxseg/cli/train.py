@@ -43,18 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from keras_ctxseg.runs.config_file import load_config
+    from keras_ctxseg.runs.imports import import_modules
     from keras_ctxseg.runs.run_directory import RunDirectory
 
     # Before TensorFlow loads: a misspelt key should not cost ten seconds.
     config = load_config(arguments.config, arguments.overrides)
+    if not (arguments.resume or arguments.overwrite or arguments.dry_run):
+        RunDirectory(config.directory).refuse_if_used()
+    import_modules(config.imports, arguments.config)
     if arguments.dry_run:
         from keras_ctxseg.costs.recipe_trial import dry_run
 
         print(dry_run(config, arguments.dry_run_size))
         return 0
-    if not (arguments.resume or arguments.overwrite):
-        RunDirectory(config.directory).refuse_if_used()
-
     from keras_ctxseg.training.run import train
 
     resume: bool | Literal["auto"] = arguments.resume is not None

@@ -14,6 +14,7 @@ from keras_ctxseg.data.batch_part import BatchPart
 from keras_ctxseg.inference.protocol import SETTINGS, Protocol, named_protocol
 from keras_ctxseg.labels.panoptic import is_panoptic
 from keras_ctxseg.runs.config import ConfigError, RunConfig
+from keras_ctxseg.runs.imports import import_modules
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 def load_dataset(config: RunConfig) -> SegmentationDataset:
     """The data set, checked against `model.num_classes` and the names of the splits."""
+    import_modules(config.imports, f"the run {config.name}")
     dataset = ctx.data.load(config.data.name, **config.data.options)
     check_dataset(config, dataset)
     return dataset
@@ -47,15 +49,32 @@ def check_dataset(config: RunConfig, dataset: SegmentationDataset) -> None:
 
 def build_model(config: RunConfig, num_classes: int) -> keras.Model:
     """The network in the configured precision, with the weights of `model.weights` if given."""
+    import_modules(config.imports, f"the run {config.name}")
     keras.utils.set_random_seed(config.training.seed)
     with dtype_policy(config.training.precision):
         model = ctx.models.build(
             config.model.name, num_classes, weights=config.model.weights, **config.model.options
         )
+    _check_layers(model)
     model.accumulate_steps = config.training.accumulate_steps
     if config.training.sync_batch_norm:
         synchronize_batch_norm(model)
     return model
+
+
+def _check_layers(model: keras.Model) -> None:
+    """Raises `ConfigError` where no checkpoint of the model could be loaded again."""
+    for layer in model._flatten_layers():
+        kind = type(layer)
+        code = getattr(layer, "function", kind) if isinstance(layer, keras.layers.Lambda) else kind
+        registered = keras.saving.get_registered_object(keras.saving.get_registered_name(code))
+        module, name = getattr(code, "__module__", ""), getattr(code, "__qualname__", repr(code))
+        if registered is not code and module.partition(".")[0] != "keras":
+            raise ConfigError(
+                f"`model.name`: {model.name} has the layer {layer.name!r}, whose code, "
+                f"{module}.{name}, a checkpoint cannot name. Decorate it with "
+                'keras.saving.register_keras_serializable(package="...")'
+            )
 
 
 def check_panoptic(model: keras.Model, dataset: SegmentationDataset) -> None:

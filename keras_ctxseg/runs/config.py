@@ -287,7 +287,16 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run. It lives in `<output_dir>/<name>/`, which `directory` gives."""
+    """One training run. It lives in `<output_dir>/<name>/`, which `directory` gives.
+
+    Args:
+        name: of the run and its folder.
+        model, data, augmentation, training, evaluation, export, panoptic: the sections.
+        output_dir: the folder of the run's folder.
+        imports: modules (`my_package.my_family`) and `.py` files (relative to the recipe) that are
+            imported before anything is built, and again by whoever evaluates, predicts with or
+            exports the run. They run as code: import what you trust.
+    """
 
     name: str
     model: ModelConfig
@@ -298,6 +307,7 @@ class RunConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
     panoptic: GroupingOptions = field(default_factory=GroupingOptions)
     output_dir: str = "runs"
+    imports: tuple[str, ...] = ()
 
     def __post_init__(self):
         _require(

@@ -12,6 +12,7 @@ import yaml
 
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 from keras_ctxseg.runs.config_schema import checked, construct, plain
+from keras_ctxseg.runs.imports import anchored
 
 _Schema = TypeVar("_Schema")
 
@@ -44,7 +45,8 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
 
     Args:
         path: a YAML file; its `base:` (a path relative to the file, or a list of them) is read
-            first and the file's own keys go on top, section by section.
+            first and the file's own keys go on top, section by section. `null` unsets what is
+            inherited: the key's default applies, an option is not given.
         overrides: `dotted.key=value`, values as YAML; they win over the files.
 
     Returns:
@@ -63,7 +65,7 @@ def load_typed(path: str | Path, schema: type[_Schema], overrides: Iterable[str]
     values = _read_with_bases(path, schema, ())
     for override in overrides:
         values = _merged(values, _nested(override, schema))
-    return construct(values, schema, str(path))
+    return construct(_without_nulls(values), schema, str(path))
 
 
 def parse_override(override: str) -> tuple[str, Any]:
@@ -102,6 +104,8 @@ def _read_with_bases(path: Path, schema: type, above: tuple[Path, ...]) -> dict[
             f"{path}: `base`: expected a path or a list of paths. Received: {bases!r}"
         )
     own = checked(values, schema, str(path))
+    if own.get("imports"):
+        own["imports"] = tuple(anchored(name, path.parent) for name in own["imports"])
     merged: dict[str, Any] = {}
     for base in bases:
         base_path = path.parent / base
@@ -140,6 +144,15 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
         else:
             result[key] = value
     return result
+
+
+def _without_nulls(values: Any) -> Any:
+    """`values` without the keys that are null, which stand for a default."""
+    if isinstance(values, Mapping):
+        return {key: _without_nulls(value) for key, value in values.items() if value is not None}
+    if isinstance(values, (list, tuple)):
+        return type(values)(_without_nulls(value) for value in values)
+    return values
 
 
 def _one_line(error: Exception) -> str:

@@ -20,7 +20,7 @@ def dotted_keys(schema: Any = RunConfig, prefix: str = "") -> list[str]:
 
 
 def checked(values: Any, schema: Any, source: str, prefix: str = "") -> dict[str, Any]:
-    """`values` with every leaf converted to its field's type; keys may be missing.
+    """`values` with every leaf converted to its field's type; keys may be missing or null.
 
     Args:
         values: a mapping as YAML gives it.
@@ -37,13 +37,15 @@ def checked(values: Any, schema: Any, source: str, prefix: str = "") -> dict[str
             f"{source}: `{section}`: expected a mapping of keys. Received: {values!r}"
         )
     kinds = get_type_hints(schema)
-    result = {}
+    result: dict[str, Any] = {}
     for key, value in values.items():
         if key not in kinds:
             raise ConfigError(
                 f"{source}: unknown key `{prefix}{key}`.{_suggest(str(key), schema, prefix)}"
             )
-        if dataclasses.is_dataclass(kinds[key]):
+        if value is None:
+            result[key] = None
+        elif dataclasses.is_dataclass(kinds[key]):
             result[key] = checked(value, kinds[key], source, f"{prefix}{key}.")
         else:
             result[key] = _converted(value, kinds[key], f"{prefix}{key}", source)

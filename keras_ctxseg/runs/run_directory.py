@@ -14,6 +14,7 @@ from keras_ctxseg.models.weights_elsewhere import absolute
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 from keras_ctxseg.runs.config_file import load_config, save_config
 from keras_ctxseg.runs.config_schema import plain
+from keras_ctxseg.runs.imports import anchored, described, keep_files
 
 if TYPE_CHECKING:
     from keras_ctxseg.data import SegmentationDataset
@@ -33,6 +34,11 @@ class RunDirectory:
     def classes(self) -> Path:
         """Names and colours of the classes, so that prediction needs no data set."""
         return self.path / "classes.json"
+
+    @property
+    def imports(self) -> Path:
+        """Copies of the files that the recipe imports."""
+        return self.path / "imports"
 
     @property
     def checkpoints(self) -> Path:
@@ -92,7 +98,7 @@ class RunDirectory:
         self.log.unlink(missing_ok=True)
 
     def describe(self, config: RunConfig, dataset: SegmentationDataset) -> None:
-        """Writes `config.yaml`, its paths absolute, and `classes.json`."""
+        """Writes `config.yaml`, its paths absolute, `classes.json`, and copies what is imported."""
         classes = {
             "classes": list(dataset.class_names),
             "palette": dataset.palette.tolist(),
@@ -102,7 +108,8 @@ class RunDirectory:
             classes["things"] = [dataset.class_names[k] for k in dataset.thing_classes]
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            save_config(with_absolute_paths(config), self.config)
+            kept = keep_files(config.imports, self.imports)
+            save_config(replace(with_absolute_paths(config), imports=kept), self.config)
             self.classes.write_text(json.dumps(classes) + "\n", encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write the run directory {self.path}: {error}") from None
@@ -112,7 +119,8 @@ class RunDirectory:
         if not self.config.is_file():
             return []
         before, after = (
-            _leaves(plain(with_absolute_paths(each))) for each in (load_config(self.config), config)
+            _leaves(plain(with_absolute_paths(each)) | {"imports": described(each.imports)})
+            for each in (load_config(self.config), config)
         )
         keys = sorted(set(before) | set(after))
         return [
@@ -125,8 +133,8 @@ class RunDirectory:
 def with_absolute_paths(config: RunConfig) -> RunConfig:
     """The configuration as it reads from any working directory.
 
-    Made absolute are `output_dir`, `model.weights` and those options of the data set that are
-    paths.
+    Made absolute are `output_dir`, `model.weights`, files among `imports` and those options of the
+    data set that are paths.
     """
     options = dict(config.data.options)
     # Here, as the data sets' own modules need TensorFlow.
@@ -140,6 +148,7 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
     return replace(
         config,
         output_dir=os.path.abspath(config.output_dir),
+        imports=tuple(anchored(name, Path.cwd()) for name in config.imports),
         data=replace(config.data, options=options),
         model=replace(config.model, weights=None if weights is None else absolute(weights)),
     )

@@ -1,12 +1,15 @@
 """Recipes: inheritance, overrides, types, and every error by its message."""
 
+import dataclasses
 import re
+from typing import get_args, get_type_hints
 
 import pytest
 
 import keras_ctxseg as ctx
 from keras_ctxseg.data.augmentation_config import MosaicConfig, RandAugmentConfig
 from keras_ctxseg.runs.config_schema import dotted_keys
+from keras_ctxseg.search.config import SearchConfig
 from keras_ctxseg.training import (
     AugmentationConfig,
     ConfigError,
@@ -87,6 +90,7 @@ def test_bases_merge_section_by_section(write):
         ("training.ema_momentum=0.99", "ema_momentum", 0.99),
         ("training.steps=100", "steps", 100),
         ("training.steps=null", "steps", None),
+        ("training.epochs=null", "epochs", 30),
         ("training.optimizer=adamw", "optimizer", "adamw"),
         ("training.jit_compile=true", "jit_compile", True),
     ],
@@ -110,7 +114,6 @@ def test_overrides_are_yaml(write, override, key, value):
         ("training.epochs=ten", "`training.epochs`: expected an integer. Received: 'ten' (str)."),
         ("training.epochs=1.5", "`training.epochs`: expected an integer. Received: 1.5 (float)."),
         ("training.epochs=true", "`training.epochs`: expected an integer. Received: True (bool)."),
-        ("training.epochs=null", "`training.epochs`: expected an integer. Received: None"),
         ("training.clip_norm=a", "`training.clip_norm`: expected a number or null. Received: 'a'"),
         (
             "training.optimizer=sdg",
@@ -199,6 +202,65 @@ def test_an_error_in_a_base_names_the_base(write):
     base = write("training: {epochz: 1}", "base.yaml")
     with pytest.raises(ConfigError, match=re.escape(f"{base}: unknown key `training.epochz`")):
         load_config(write("base: base.yaml" + MINIMAL))
+
+
+def test_null_unsets_what_is_inherited(write):
+    write(
+        """
+model: {options: {filters: 8, rates: [1, 2], width: 0.5}}
+training: {epochs: 7, clip_norm: 1.0, lr_multipliers: {a: 2, b: 3}}
+augmentation: {flip: false, mosaic: {probability: 0.5}}
+evaluation: {scales: [1.0, 2.0]}
+""",
+        "base.yaml",
+    )
+    middle = """
+base: base.yaml
+model: {options: {rates: null}}
+training: {epochs: null, lr_multipliers: null}
+augmentation: null
+"""
+    write(middle, "middle.yaml")
+    path = write(
+        "base: middle.yaml"
+        + MINIMAL.replace("{name: ksac", "{options: {width: null}, name: ksac")
+        + "training: {lr_multipliers: {c: 4}}\naugmentation: {rotation: 3}"
+    )
+    config = load_config(path)
+    assert config.model.options == {"filters": 8}
+    assert (config.training.epochs, config.training.clip_norm) == (30, 1.0)
+    assert config.training.lr_multipliers == {"c": 4}
+    assert config.augmentation == AugmentationConfig(rotation=3.0)
+    assert config.evaluation.scales == (1.0, 2.0)
+    config = load_config(path, ["model.options.filters=null", "evaluation=null"])
+    assert config.model.options == {}
+    assert config.evaluation.scales is None
+    # Of several bases, a later one unsets what an earlier one says.
+    write("training: {epochs: null}", "unset.yaml")
+    both = write("base: [base.yaml, unset.yaml]" + MINIMAL, "both.yaml")
+    assert load_config(both).training.epochs == 30
+    with pytest.raises(ConfigError, match="`name` is missing. Expected a string"):
+        load_config(path, ["name=null"])
+
+
+@pytest.mark.parametrize("schema", [RunConfig, SearchConfig])
+def test_null_is_the_default_of_every_key_that_takes_it(schema):
+    """So that `null` may always mean: as if the key were not given."""
+
+    def check(schema):
+        kinds = get_type_hints(schema)
+        for spec in dataclasses.fields(schema):
+            if dataclasses.is_dataclass(kinds[spec.name]):
+                check(kinds[spec.name])
+            elif type(None) in get_args(kinds[spec.name]):
+                assert spec.default is None, spec.name
+
+    check(schema)
+
+
+def test_a_null_inside_a_list_is_a_value(write):
+    config = load_config(write(MINIMAL), ["model.options.input_shape=[null, null, 3]"])
+    assert config.model.options["input_shape"] == [None, None, 3]
 
 
 def test_a_circle_of_bases_is_shown(write):
