@@ -13,7 +13,7 @@ from bakeoff_parts.plan import Job, Plan
 from bakeoff_parts.runs import Kept
 from keras_ctxseg.evaluation import compare
 from keras_ctxseg.evaluation.comparison import Estimate
-from keras_ctxseg.evaluation.comparison.resampling import group_scores
+from keras_ctxseg.evaluation.comparison.paired import group_scores
 from keras_ctxseg.evaluation.comparison.scored_run import read_scored_run
 from keras_ctxseg.metrics import percentile_interval
 

@@ -5,10 +5,15 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_ctxseg.convert.coverage import check_backbone, check_head
+from keras_ctxseg.convert.compatibility import (
+    check_backbone,
+    check_head,
+    check_model,
+    check_whole_model,
+    notes_on,
+)
 from keras_ctxseg.convert.layer_weights import Brick, bricks_of, class_count_only, fold, shape_error
 from keras_ctxseg.convert.report import ConversionError, Report
-from keras_ctxseg.convert.requirements import check_model, check_whole_model, notes_on
 from keras_ctxseg.convert.tables import Row, Source, Table, backbone_of, fill, match
 
 

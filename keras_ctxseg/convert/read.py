@@ -1,16 +1,143 @@
-"""One way to read every kind of checkpoint."""
+"""Reads checkpoints of every kind; `.safetensors` and Keras' own files are read here.
 
+Keras' files are `.keras`, `.weights.h5`, and the `.h5` of Keras 1 and 2. No layer is created.
+"""
+
+import io
+import json
+import struct
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 
-from keras_ctxseg.convert.keras_file import read_keras
 from keras_ctxseg.convert.report import ConversionError
-from keras_ctxseg.convert.safetensors_file import read_safetensors
 from keras_ctxseg.convert.tensorflow_file import read_tensorflow
 from keras_ctxseg.convert.torch_file import read_torch
+
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
+    "I16": "<i2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1",
+}  # fmt: skip
+_LONGEST_TABLE = 100_000_000
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Reads all arrays; bfloat16 becomes float32, exactly.
+
+    Raises:
+        ConversionError: If the file is damaged or holds a type that has no NumPy counterpart.
+    """
+    data = memoryview(path.read_bytes())
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        if length > min(_LONGEST_TABLE, len(data) - 8):
+            raise ConversionError("its table is longer than the file; it is damaged or truncated")
+        table = json.loads(bytes(data[8 : 8 + length]))
+        table.pop("__metadata__", None)
+        body = data[8 + length :]
+        return {name: _array(name, entry, body) for name, entry in table.items()}
+    except ConversionError as error:
+        raise ConversionError(f"{path}: {error}") from None
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConversionError(f"{path}: no .safetensors file that can be read ({error})") from error
+
+
+def _array(name: str, entry: dict, body: memoryview) -> np.ndarray:
+    if entry["dtype"] not in _DTYPES:
+        raise ConversionError(f"{name} has the type {entry['dtype']}, which NumPy has not")
+    dtype = np.dtype(_DTYPES[entry["dtype"]])
+    begin, end = entry["data_offsets"]
+    shape = tuple(entry["shape"])
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if not 0 <= begin <= end <= len(body) or end - begin != size:
+        raise ConversionError(f"{name} reaches outside the file; it is damaged or truncated")
+    array = np.frombuffer(body[begin:end], dtype)
+    if entry["dtype"] == "BF16":
+        array = (array.astype("<u4") << 16).view("<f4")
+    return array.reshape(shape)
+
+
+_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+def read_keras(path: Path) -> dict[str, np.ndarray]:
+    """Reads `{"<layer>/<weight>": array}`, the weights named as Keras names them.
+
+    A layer without weights is there too, with nothing after its name and an empty array, so that
+    whoever knows the architecture can see that it has one.
+
+    Raises:
+        ConversionError: If the file is damaged, or too old to tell its layers' names.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                source = io.BytesIO(archive.read("model.weights.h5"))
+            with h5py.File(source) as file:
+                return _read(file)
+        with h5py.File(path) as file:
+            return _read(file)
+    except ConversionError as error:
+        raise ConversionError(f"{path}: {error}") from None
+    except (OSError, zipfile.BadZipFile, KeyError, RuntimeError) as error:
+        raise ConversionError(
+            f"{path}: no whole Keras file; it is damaged, truncated or of another kind ({error})"
+        ) from error
+
+
+def _read(file: h5py.File) -> dict[str, np.ndarray]:
+    groups = file.get("model_weights", file)
+    return _read_legacy(groups) if "layer_names" in groups.attrs else _read_current(file)
+
+
+def _read_legacy(file) -> dict[str, np.ndarray]:
+    """One group a layer, each weight named `layer/weight:0`."""
+    weights = {}
+    for layer in map(_text, file.attrs["layer_names"]):
+        names = [_text(name) for name in file[layer].attrs["weight_names"]]
+        for name in names:
+            role = name.rsplit("/", 1)[-1].removesuffix(":0").removeprefix("depthwise_")
+            weights[f"{layer}/{role}"] = file[layer][name][()]
+        if not names:
+            weights[f"{layer}/"] = np.zeros(0)
+    return weights
+
+
+def _read_current(file: h5py.File) -> dict[str, np.ndarray]:
+    """A group `vars` for each layer; its layer's name is an attribute, its weights are numbered."""
+    weights: dict[str, np.ndarray] = {}
+
+    def visit(path: str, group) -> None:
+        if not isinstance(group, h5py.Group) or path.rsplit("/", 1)[-1] != "vars":
+            return
+        values = [group[key][()] for key in sorted(group, key=int)]
+        if "name" not in group.attrs:
+            if values:
+                raise ConversionError(
+                    "written by a Keras that did not store the layers' names; load it and save it "
+                    "again with Keras 3.8 or newer"
+                )
+            return
+        name = _text(group.attrs["name"])
+        if any(key.startswith(f"{name}/") for key in weights):
+            raise ConversionError(f"two layers are called {name!r}")
+        roles = ("kernel", "bias") if values and values[0].ndim > 1 else _NORM
+        if not values:
+            weights[f"{name}/"] = np.zeros(0)
+        for role, value in zip(roles, values, strict=False):
+            weights[f"{name}/{role}"] = value
+
+    file.visititems(visit)
+    return weights
+
+
+def _text(name) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
 
 _READERS = {
     ".pth": read_torch,

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
         MosaicConfig,
         RandAugmentConfig,
     )
-    from keras_ctxseg.data.dataset import SegmentationDataset
-    from keras_ctxseg.data.evaluation_split import evaluation_examples
+    from keras_ctxseg.data.dataset import SegmentationDataset, evaluation_examples
     from keras_ctxseg.data.images import read_image
     from keras_ctxseg.data.pipeline import TrainPipeline
     from keras_ctxseg.data.registry import dataset_options, list_datasets, load, published

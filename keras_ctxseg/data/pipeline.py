@@ -6,7 +6,10 @@ so are the further examples that mosaic and its like put beside it. So a run tha
 `n` sees what it would have seen, and skips to it at no cost.
 """
 
+from __future__ import annotations
+
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -15,11 +18,9 @@ from tqdm import tqdm
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.augment import augment_and_mix
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
-from keras_ctxseg.data.batch_part import BatchPart
-from keras_ctxseg.data.dataset import ExampleReader, SegmentationDataset
-from keras_ctxseg.data.evaluation_split import check_scaled_sizes
-from keras_ctxseg.data.packed_examples import PackedExamples
+from keras_ctxseg.data.dataset import ExampleReader, SegmentationDataset, check_scaled_sizes
 from keras_ctxseg.data.panoptic import renumbered
+from keras_ctxseg.data.readers import PackedExamples
 from keras_ctxseg.data.resampling import scale_image, scale_label
 
 _AUTO_CACHE_BYTES = 1 << 30
@@ -199,3 +200,38 @@ def _class_ids(names: tuple[str, ...], dataset: SegmentationDataset) -> tuple[in
                 f"{nearest(name, dataset.class_names)}"
             )
     return tuple(map(dataset.class_names.index, names))
+
+
+@dataclass(frozen=True)
+class BatchPart:
+    """The part of a global batch that one worker makes, one batch for each of its replicas.
+
+    The batch is cut into `pieces` consecutive pieces, each piece into one run of examples for
+    every replica; so the m-th pieces of all replicas together are the m-th piece of the batch.
+
+    Args:
+        first_replica: number of this worker's first replica among all.
+        local_replicas: replicas of this worker.
+        replicas: of all workers.
+        pieces: how many pieces a batch is trained in, one after another.
+    """
+
+    first_replica: int = 0
+    local_replicas: int = 1
+    replicas: int = 1
+    pieces: int = 1
+
+    def places(self, batch_size: int) -> np.ndarray:
+        """Places in the batch, int64 `(local_replicas, examples of each)`, in their order.
+
+        Raises:
+            ValueError: if the batch does not split evenly.
+        """
+        if batch_size % (self.replicas * self.pieces):
+            raise ValueError(
+                f"`batch_size`: expected a multiple of {self.replicas * self.pieces}, for "
+                f"{self.replicas} replicas and {self.pieces} pieces. Received: {batch_size}"
+            )
+        by_piece = np.arange(batch_size).reshape(self.pieces, self.replicas, -1)
+        places = by_piece.transpose(1, 0, 2).reshape(self.replicas, -1)
+        return places[self.first_replica : self.first_replica + self.local_replicas]

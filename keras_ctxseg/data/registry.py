@@ -20,7 +20,7 @@ _LOADERS = {
     "cityscapes": "keras_ctxseg.data.builders.cityscapes:load_cityscapes",
     "coco_panoptic": "keras_ctxseg.data.builders.coco_panoptic:load_coco_panoptic",
     "coco_stuff": "keras_ctxseg.data.builders.coco_stuff:load_coco_stuff",
-    "context_scenes": "keras_ctxseg.data.context_scenes.load:load_context_scenes",
+    "context_scenes": "keras_ctxseg.data.context_scenes.builder:load_context_scenes",
     "folder": "keras_ctxseg.data.folder:load_folder",
     "oxford_iiit_pet": "keras_ctxseg.data.builders.oxford_iiit_pet:load_oxford_iiit_pet",
     "pascal_context": "keras_ctxseg.data.builders.pascal_context:load_pascal_context",

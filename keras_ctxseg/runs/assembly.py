@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 import keras_ctxseg as ctx
-from keras_ctxseg.data.batch_part import BatchPart
+from keras_ctxseg.data.pipeline import BatchPart
 from keras_ctxseg.inference.protocol import SETTINGS, Protocol, named_protocol
 from keras_ctxseg.labels.panoptic import is_panoptic
 from keras_ctxseg.runs.config import ConfigError, RunConfig

@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     from keras_ctxseg.search.arithmetic import Cost, count_cost
     from keras_ctxseg.search.config import SearchConfig, load_search_config
     from keras_ctxseg.search.confirmation import confirm
-    from keras_ctxseg.search.drawing import draw_topology
-    from keras_ctxseg.search.objective import Candidate, TrainingObjective
+    from keras_ctxseg.search.figures import draw_topology
+    from keras_ctxseg.search.objective import Candidate, StoppedError, TrainingObjective, hopeless
     from keras_ctxseg.search.records import Confirmation, SearchResult, TrialRecord, pareto_front
     from keras_ctxseg.search.run import load_result, run_search
     from keras_ctxseg.search.space import SearchSpace
-    from keras_ctxseg.search.stopping import StoppedError, hopeless
     from keras_ctxseg.search.summary import write_summary
     from keras_ctxseg.search.topology import (
         Topology,

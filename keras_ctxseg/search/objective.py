@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 from keras_ctxseg.runs.config import RunConfig
 from keras_ctxseg.runs.config_file import save_config
 from keras_ctxseg.runs.run_directory import RunDirectory
-from keras_ctxseg.search.config import WorkerConfig
+from keras_ctxseg.search.config import StoppingConfig, WorkerConfig
 from keras_ctxseg.search.topology import Topology
 
 Report = Callable[[int, float], None]
@@ -158,3 +161,46 @@ def _reason(log: Path, returncode: int) -> str:
     last = lines[-1].strip()[-300:] if lines else "it wrote nothing"
     how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
     return f"the training process ended with {how}: {last}"
+
+
+class StoppedError(Exception):
+    """Ends a trial early; the message says what it fell behind."""
+
+
+def hopeless(
+    curve: Mapping[int, float],
+    cost: float,
+    peers: Iterable[tuple[Mapping[int, float], float]],
+    rule: StoppingConfig,
+) -> str | None:
+    """Why a trial should end after its latest validation, or None.
+
+    Optuna's pruners judge one objective. With two, a weak score is no reason: the network may be
+    the best of those as cheap. So a trial is measured against peers that came as far and cost no
+    more (with a little slack): below their quantile, it is behind networks that are as good or
+    better in the other objective too. The cheapest have no peers, and run to their end.
+
+    Args:
+        curve: validation mIoU by epochs finished, of this trial.
+        cost: its multiply-adds.
+        peers: `(curve, cost)` of other trials, running or ended.
+        rule: quantile, how many peers, slack, first epoch.
+    """
+    if not curve or not rule.quantile:
+        return None
+    epoch = max(curve)
+    value = curve[epoch]
+    if epoch < rule.from_epoch or math.isnan(value):
+        return None
+    scores = [
+        other[epoch] for other, price in peers if epoch in other and price <= rule.cost_slack * cost
+    ]
+    if len(scores) < rule.peers:
+        return None
+    bound = float(np.quantile(scores, rule.quantile))
+    if value >= bound:
+        return None
+    return (
+        f"{100 * value:.1f} % after epoch {epoch}, below {100 * bound:.1f} %, the "
+        f"{rule.quantile:g} quantile of {len(scores)} that cost no more"
+    )

@@ -10,8 +10,12 @@ from typing import Any
 from keras_ctxseg.pages.page import render_page
 from keras_ctxseg.pages.svg_chart import Line, line_chart
 from keras_ctxseg.search.config import SearchConfig
-from keras_ctxseg.search.drawing import draw_topology
-from keras_ctxseg.search.importance import LEAST_TRIALS, gene_importance, trait_correlations
+from keras_ctxseg.search.figures import (
+    LEAST_TRIALS,
+    draw_topology,
+    gene_importance,
+    trait_correlations,
+)
 from keras_ctxseg.search.records import SearchResult, TrialRecord, seeds_of
 from keras_ctxseg.search.topology import block_lines
 

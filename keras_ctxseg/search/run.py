@@ -21,10 +21,15 @@ from keras_ctxseg.search.config import SearchConfig, load_proxy
 from keras_ctxseg.search.confirmed import confirmations_of
 from keras_ctxseg.search.ledger import BROKEN, INTERRUPTED, OUTCOME, SLOT, Lease, Ledger
 from keras_ctxseg.search.live_table import LiveTable
-from keras_ctxseg.search.objective import Candidate, Objective, TrainingObjective
+from keras_ctxseg.search.objective import (
+    Candidate,
+    Objective,
+    StoppedError,
+    TrainingObjective,
+    hopeless,
+)
 from keras_ctxseg.search.records import SearchResult, TrialRecord, record_of
 from keras_ctxseg.search.space import SearchSpace
-from keras_ctxseg.search.stopping import StoppedError, hopeless
 from keras_ctxseg.search.study import (
     Filter,
     Pricing,

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from keras_ctxseg.data import AugmentationConfig, SegmentationDataset, TrainPipeline
 from keras_ctxseg.data.augmentation_config import ClassMixConfig, CopyPasteConfig, MosaicConfig
-from keras_ctxseg.data.packed_examples import PackedExamples
 from keras_ctxseg.data.panoptic import renumbered
+from keras_ctxseg.data.readers import PackedExamples
 from keras_ctxseg.labels.panoptic import CROWD, class_ids, instance_numbers, panoptic_labels
 
 

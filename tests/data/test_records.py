@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_ctxseg.data.builders.published import class_id_table, contiguous_ids
 from keras_ctxseg.data.check_cache import cache_folder
-from keras_ctxseg.data.records import RecordExamples
+from keras_ctxseg.data.readers import RecordExamples
 
 FEATURES = {key: tf.io.FixedLenFeature((), tf.string) for key in ("image", "label", "name")}
 
@@ -85,7 +85,7 @@ def test_the_index_is_remembered_until_a_file_changes(tmp_path, rng, monkeypatch
     first = open_files(file)
     assert len(list((cache_folder() / "records").iterdir())) == 1
     with monkeypatch.context() as patch:
-        patch.setattr("keras_ctxseg.data.records._record_starts", lambda path: pytest.fail())
+        patch.setattr("keras_ctxseg.data.readers._record_starts", lambda path: pytest.fail())
         np.testing.assert_array_equal(open_files(file).sizes, first.sizes)
     write(file, [(35, 36)], rng)
     np.testing.assert_array_equal(open_files(file).sizes, [(35, 36)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_ctxseg as ctx
-from keras_ctxseg.data.batch_part import BatchPart
+from keras_ctxseg.data.pipeline import BatchPart
 from keras_ctxseg.runs.config import ConfigError, TrainingConfig
 from keras_ctxseg.training import create_strategy
 from keras_ctxseg.training.cluster import Cluster, expand_nodes, find_cluster

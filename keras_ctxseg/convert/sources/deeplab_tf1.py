@@ -4,8 +4,7 @@ Backbones only: the heads there read other features (the decoder 256 channels in
 entry block), so they have no place in our models and are left.
 """
 
-from keras_ctxseg.convert.dialects import SLIM
-from keras_ctxseg.convert.tables import Row, Source, Table
+from keras_ctxseg.convert.tables import SLIM, Row, Source, Table
 
 
 def _layer(ours: str, theirs: str) -> Row:

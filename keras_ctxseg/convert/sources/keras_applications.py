@@ -6,8 +6,7 @@ convolution's channels are turned round here, so that the model goes on taking R
 
 import numpy as np
 
-from keras_ctxseg.convert.dialects import KERAS
-from keras_ctxseg.convert.tables import Row, Source, Table
+from keras_ctxseg.convert.tables import KERAS, Row, Source, Table
 
 
 def _rgb(kernel: np.ndarray) -> np.ndarray:

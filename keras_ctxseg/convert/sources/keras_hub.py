@@ -1,7 +1,6 @@
 """KerasHub: `ResNetBackbone` without pre-activation. Its layout is torchvision's."""
 
-from keras_ctxseg.convert.dialects import KERAS
-from keras_ctxseg.convert.tables import Row, Source, Table
+from keras_ctxseg.convert.tables import KERAS, Row, Source, Table
 
 _RESNET = (
     Row("backbone_stem_conv{n}", "conv{n}_conv", "conv{n}_bn"),

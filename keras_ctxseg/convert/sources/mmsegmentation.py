@@ -15,7 +15,6 @@ Auxiliary heads are mapped for EncNet, whose model here has one. OpenMMLab's Ima
 
 import numpy as np
 
-from keras_ctxseg.convert.dialects import TORCH
 from keras_ctxseg.convert.sources.torchvision import (
     BLOCKS,
     COUNTERS,
@@ -24,7 +23,7 @@ from keras_ctxseg.convert.sources.torchvision import (
     STEM_7X7,
     STEM_OPENMMLAB,
 )
-from keras_ctxseg.convert.tables import Row, Source, Table
+from keras_ctxseg.convert.tables import TORCH, Row, Source, Table
 
 
 def _pooling_last(kernel: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ It interpolates its scores with aligned corners, we never do: the classifiers' s
 the logits at the image's size are a fraction of a pixel apart.
 """
 
-from keras_ctxseg.convert.dialects import TORCH
 from keras_ctxseg.convert.sources.torchvision import (
     BLOCKS,
     COUNTERS,
@@ -19,7 +18,7 @@ from keras_ctxseg.convert.sources.torchvision import (
     STEM_7X7,
     STEM_DEEP,
 )
-from keras_ctxseg.convert.tables import Row, Source, Table
+from keras_ctxseg.convert.tables import TORCH, Row, Source, Table
 
 _ENCNET = (
     Row("head_conv", "head.conv5.0", "head.conv5.1"),

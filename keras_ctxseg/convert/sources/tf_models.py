@@ -9,9 +9,8 @@ from collections.abc import Collection, Mapping
 
 from keras_ctxseg.backbones import PARENT_BLOCKS
 from keras_ctxseg.backbones.block_tables import NUM_STEM_NODES, output_nodes, required_nodes
-from keras_ctxseg.convert.dialects import KERAS
 from keras_ctxseg.convert.report import ConversionError
-from keras_ctxseg.convert.tables import Row, Source, Table
+from keras_ctxseg.convert.tables import KERAS, Row, Source, Table
 
 
 def _block_rows(ours: str, kind: str, number: int) -> list[Row]:

@@ -1,6 +1,5 @@
 """timm: ResNets with a 7×7 or a deep stem (`resnet50c`, `resnet50s`), and Xception-65."""
 
-from keras_ctxseg.convert.dialects import TORCH
 from keras_ctxseg.convert.sources.torchvision import (
     BLOCKS,
     COUNTERS,
@@ -9,7 +8,7 @@ from keras_ctxseg.convert.sources.torchvision import (
     STEM_7X7,
     STEM_DEEP,
 )
-from keras_ctxseg.convert.tables import Row, Source, Table
+from keras_ctxseg.convert.tables import TORCH, Row, Source, Table
 
 
 def _separable(ours: str, theirs: str) -> tuple[Row, Row]:

@@ -3,8 +3,7 @@
 The tables of a ResNet come first: other PyTorch projects use torchvision's names.
 """
 
-from keras_ctxseg.convert.dialects import TORCH
-from keras_ctxseg.convert.tables import Row, Source, Table
+from keras_ctxseg.convert.tables import TORCH, Row, Source, Table
 
 # A feature's number is the block's in the whole network, counted from 1 after the stem.
 BLOCKS = (

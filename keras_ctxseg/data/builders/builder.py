@@ -16,7 +16,7 @@ from tensorflow_datasets.core.download import download_manager, extractor
 
 from keras_ctxseg.data.builders.published import PublishedDataset, class_id_table
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.records import LabelReader, RecordExamples
+from keras_ctxseg.data.readers import LabelReader, RecordExamples
 
 
 class SegmentationBuilder(

@@ -8,8 +8,8 @@ import tensorflow_datasets as tfds
 from keras_ctxseg.data.builders.builder import folder_of, prepare
 from keras_ctxseg.data.builders.published import PublishedDataset, names
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.packed_examples import PackedExamples
 from keras_ctxseg.data.palettes import default_palette
+from keras_ctxseg.data.readers import PackedExamples
 
 CLASS_NAMES = names("airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck")
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from keras_ctxseg.data.folder_layout import ExamplePaths
 from keras_ctxseg.data_tools.checks.example import ExampleFacts
-from keras_ctxseg.data_tools.checks.findings import Finding
-from keras_ctxseg.data_tools.checks.split_facts import SplitFacts
+from keras_ctxseg.data_tools.checks.findings import Finding, SplitFacts
 
 _MOSTLY = 0.5
 _EXIF = (

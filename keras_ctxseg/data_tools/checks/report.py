@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_ctxseg.data.class_file import id_ranges
-from keras_ctxseg.data_tools.checks.findings import ERROR, KINDS, Finding
-from keras_ctxseg.data_tools.checks.split_facts import SplitFacts, class_weights
+from keras_ctxseg.data_tools.checks.findings import ERROR, KINDS, Finding, SplitFacts, class_weights
 
 _SHOWN = 5
 

@@ -13,10 +13,9 @@ from keras_ctxseg.data.folder_layout import ExamplePaths, scan_folder
 from keras_ctxseg.data.images import FileError, open_image
 from keras_ctxseg.data_tools.checks.advice import advice
 from keras_ctxseg.data_tools.checks.example import ExampleFacts, examine, mask_kind
-from keras_ctxseg.data_tools.checks.findings import KINDS, Finding
+from keras_ctxseg.data_tools.checks.findings import KINDS, Finding, SplitFacts
 from keras_ctxseg.data_tools.checks.judge import judge_example, judge_repetitions, judge_splits
 from keras_ctxseg.data_tools.checks.report import DataReport
-from keras_ctxseg.data_tools.checks.split_facts import SplitFacts
 
 _SAMPLED_PIXELS = 25_000_000  # in a split; what two cores decode in about a second
 

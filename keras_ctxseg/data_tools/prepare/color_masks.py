@@ -21,8 +21,14 @@ from keras_ctxseg.data_tools.prepare.color_table import (
     read_packed,
     unpack_rgb,
 )
-from keras_ctxseg.data_tools.prepare.pair import Exif, Pair, check_choice, open_any
-from keras_ctxseg.data_tools.prepare.pairing import given_splits, pair_files
+from keras_ctxseg.data_tools.prepare.pairing import (
+    Exif,
+    Pair,
+    check_choice,
+    given_splits,
+    open_any,
+    pair_files,
+)
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
 

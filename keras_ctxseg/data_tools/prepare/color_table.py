@@ -18,7 +18,7 @@ from keras_ctxseg.data.images import FileError, decode
 from keras_ctxseg.data.masks import pack_pixels
 from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data_tools.checks.example import value_counts
-from keras_ctxseg.data_tools.prepare.pair import any_size, open_any
+from keras_ctxseg.data_tools.prepare.pairing import any_size, open_any
 
 VOID = "void"
 MOST_COLORS = 64  # in a table that is found; edges and JPEG make thousands

@@ -19,8 +19,7 @@ from PIL import Image, ImageDraw
 
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.class_list import BACKGROUND, ClassList, read_class_names
-from keras_ctxseg.data_tools.prepare.pair import Exif, Pair
-from keras_ctxseg.data_tools.prepare.pairing import given_splits
+from keras_ctxseg.data_tools.prepare.pairing import Exif, Pair, given_splits
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
 

@@ -9,8 +9,7 @@ from keras_ctxseg.data.class_file import read_class_file
 from keras_ctxseg.data.folder_layout import ExamplePaths, scan_folder
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.checks import KINDS, check
-from keras_ctxseg.data_tools.prepare.pair import Exif, Pair
-from keras_ctxseg.data_tools.prepare.pairing import pair_files
+from keras_ctxseg.data_tools.prepare.pairing import Exif, Pair, pair_files
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
 

@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from keras_ctxseg.data.images import FileError
-from keras_ctxseg.data_tools.prepare.pair import EXIF_CHOICES, Exif, Pair, any_size, check_choice
+from keras_ctxseg.data_tools.prepare.pairing import EXIF_CHOICES, Exif, Pair, any_size, check_choice
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 
 _SHOWN = 5

@@ -11,7 +11,7 @@ from keras_ctxseg.data.augmentation_config import (
 )
 from keras_ctxseg.data.augmentations.rand_augment import GEOMETRIC
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.packed_examples import PackedExamples
+from keras_ctxseg.data.readers import PackedExamples
 
 IGNORE = 255
 SIDE, CELL, COUNT = 84, 12, 3

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras_ctxseg.data import AugmentationConfig, TrainPipeline
 from keras_ctxseg.data.augmentation_config import CopyPasteConfig
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.packed_examples import PackedExamples
+from keras_ctxseg.data.readers import PackedExamples
 from tests.data.augmentations.placed_examples import IGNORE, check_image_says_label, everything
 
 

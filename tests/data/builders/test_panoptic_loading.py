@@ -8,7 +8,7 @@ from PIL import Image
 
 from keras_ctxseg import data
 from keras_ctxseg.data.builders import cityscapes, coco_classes
-from keras_ctxseg.data.builders.cityscapes_panoptic import instance_id_table
+from keras_ctxseg.data.builders.cityscapes import instance_id_table
 from keras_ctxseg.data.context_scenes.canvas import CLASS_NAMES
 from keras_ctxseg.labels.panoptic import CROWD, class_ids, instance_numbers
 from tests.fixtures.dummy_datasets.write import load_dummy, write_dummy

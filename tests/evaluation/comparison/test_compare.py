@@ -8,7 +8,7 @@ import scipy.stats
 
 from keras_ctxseg.cli import main
 from keras_ctxseg.evaluation import compare, comparison_table
-from keras_ctxseg.evaluation.comparison.resampling import group_scores
+from keras_ctxseg.evaluation.comparison.paired import group_scores
 from keras_ctxseg.evaluation.comparison.scored_run import read_scored_run
 from keras_ctxseg.metrics import scores_from_confusion
 from tests.evaluation.comparison.made_up_scores import (
