@@ -41,10 +41,12 @@ def compare_atrous_layers(
         form: see `inference_call`.
         repeats: timed calls of each.
     """
+    import keras
+
     from keras_ctxseg.layers import ASPP, SharedKernelASPP
 
     shape = (1, *size, channels)
-    layers = {
+    layers: dict[str, keras.layers.Layer] = {
         "aspp": ASPP(filters=filters, rates=rates),
         "shared_kernel": SharedKernelASPP(filters=filters, rates=rates),
     }

@@ -46,63 +46,37 @@ class ASPP(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        rates = tuple(rates)
-        if not rates or any(not isinstance(rate, int) or rate < 0 for rate in rates):
-            raise ValueError(
-                f"`rates` must be one or more integers of at least 0. Received: rates={rates}"
-            )
         self.filters = filters
-        self.rates = rates
+        self.rates = checked_rates(rates)
         self.image_pooling = image_pooling
         self.dropout = dropout
         self.projection_size = projection_size
         self.separable = separable
-        self.pointwise = ConvNormAct(filters, dtype=self.dtype_policy, name="pointwise")
-        self.pooling = None
-        if image_pooling:
-            pooling = ImagePooling if any(rates) else ConvNormAct
-            self.pooling = pooling(filters, dtype=self.dtype_policy, name="pooling")
-        self._make_rate_branches()
-        self.project = ConvNormAct(
-            filters, projection_size, dtype=self.dtype_policy, name="project"
-        )
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
-
-    def _make_rate_branches(self):
-        branch = SeparableConvNormAct if self.separable else ConvNormAct
+        policy = {"dtype": self.dtype_policy}
+        self.pointwise = ConvNormAct(filters, name="pointwise", **policy)
+        self.pooling = pooling_branch(filters, self.rates, **policy) if image_pooling else None
+        branch = SeparableConvNormAct if separable else ConvNormAct
         self.atrous = [
-            branch(
-                self.filters, 3, dilation=rate, dtype=self.dtype_policy, name=f"atrous{index + 1}"
-            )
-            for index, rate in enumerate(self.rates)
+            branch(filters, 3, dilation=rate, name=f"atrous{index}", **policy)
+            for index, rate in enumerate(self.rates, start=1)
         ]
+        self.project = ConvNormAct(filters, projection_size, name="project", **policy)
+        self.drop = keras.layers.Dropout(dropout, name="dropout", **policy)
 
-    def _build_rate_branches(self, input_shape):
-        for branch in self.atrous:
-            branch.build(input_shape)
-
-    def _rate_branches(self, inputs, training):
-        return [branch(inputs, training=training) for branch in self.atrous]
-
-    def _fused_channels(self):
-        return self.filters * (1 + len(self.rates) + self.image_pooling)
-
-    def _fuse(self, pointwise, by_rate, pooled):
-        return ops.concatenate([pointwise, *by_rate, *pooled], axis=-1)
+    @property
+    def _branches(self) -> list[keras.layers.Layer]:
+        pooling = [] if self.pooling is None else [self.pooling]
+        return [self.pointwise, *self.atrous, *pooling]
 
     def build(self, input_shape):
-        self.pointwise.build(input_shape)
-        self._build_rate_branches(input_shape)
-        if self.pooling is not None:
-            self.pooling.build(input_shape)
-        self.project.build((*input_shape[:3], self._fused_channels()))
+        for branch in self._branches:
+            branch.build(input_shape)
+        self.project.build((*input_shape[:3], self.filters * len(self._branches)))
 
     def call(self, inputs, training=None):
-        pointwise = self.pointwise(inputs, training=training)
-        by_rate = self._rate_branches(inputs, training)
-        pooled = [self.pooling(inputs, training=training)] if self.pooling is not None else []
-        fused = self._fuse(pointwise, by_rate, pooled)
-        return self.drop(self.project(fused, training=training), training=training)
+        maps = [branch(inputs, training=training) for branch in self._branches]
+        fused = self.project(ops.concatenate(maps, axis=-1), training=training)
+        return self.drop(fused, training=training)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:3], self.filters)
@@ -117,3 +91,19 @@ class ASPP(keras.layers.Layer):
             "projection_size": self.projection_size,
             "separable": self.separable,
         }
+
+
+def checked_rates(rates: Sequence[int]) -> tuple[int, ...]:
+    """The atrous rates of a pyramid; ValueError unless they are integers of at least 0."""
+    rates = tuple(rates)
+    if not rates or any(not isinstance(rate, int) or rate < 0 for rate in rates):
+        raise ValueError(
+            f"`rates` must be one or more integers of at least 0. Received: rates={rates}"
+        )
+    return rates
+
+
+def pooling_branch(filters: int, rates: Sequence[int], dtype) -> keras.layers.Layer:
+    """The image-pooling branch of a pyramid; with rates of 0 it reads the target pixel only."""
+    layer = ImagePooling if any(rates) else ConvNormAct
+    return layer(filters, dtype=dtype, name="pooling")

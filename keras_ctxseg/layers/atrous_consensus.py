@@ -77,6 +77,11 @@ class AtrousConsensus(keras.layers.Layer):
             raise ValueError(
                 f"`consensus` must be one of {_CONSENSUS}. Received: consensus={consensus!r}"
             )
+        if form != "auto" and not share_kernel:
+            raise ValueError(
+                "`form` is of the shared kernel; with `share_kernel=False` it must be 'auto'. "
+                f"Received: form={form!r}"
+            )
         self.filters = filters
         self.rates = rates
         self.branch_filters = max(1, filters // 4) if branch_filters is None else branch_filters

@@ -7,10 +7,12 @@ from keras import ops
 
 from keras_ctxseg.layers.atrous_conv import AtrousConv2D
 from keras_ctxseg.layers.batch_norm import BatchNorm
-from keras_ctxseg.layers.collapsed import CollapsedConv2D, CollapsedDepthwiseConv2D
-from keras_ctxseg.layers.rearranged_arithmetic import current_rearrangement
-from keras_ctxseg.layers.resize import resize_bilinear
-from keras_ctxseg.layers.upsampled_conv import costs_less, upsampled_convolution
+from keras_ctxseg.layers.collapsed import convolution_at
+from keras_ctxseg.layers.upsampled_conv import (
+    applies,
+    beside_upsampled,
+    conv_norm_beside_upsampled,
+)
 
 
 class _ConvNormAct(keras.layers.Layer):
@@ -58,7 +60,6 @@ class _ConvNormAct(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "padding": "valid" if self._pads_itself else "same",
-            "dilation_rate": self.dilation,
             "use_bias": False,
             "dtype": self.dtype_policy,
             "name": "conv",
@@ -68,18 +69,14 @@ class _ConvNormAct(keras.layers.Layer):
     def _pads_itself(self) -> bool:
         return self.strides > 1 and self.padding == "symmetric"
 
-    @property
-    def _collapsed(self) -> bool:
-        return self.dilation == (0, 0)
-
     def build(self, input_shape):
         self.conv.build(input_shape)
         self.norm.build((*input_shape[:3], self._output_channels(input_shape)))
 
     def call(self, inputs, training=None):
         x = inputs
-        if self._pads_itself and self.kernel_size > 1 and not self._collapsed:
-            pad_h, pad_w = (rate * (self.kernel_size - 1) // 2 for rate in self.dilation)
+        pad_h, pad_w = (rate * (self.kernel_size - 1) // 2 for rate in self.dilation)
+        if self._pads_itself and (pad_h or pad_w):
             x = ops.pad(x, ((0, 0), (pad_h, pad_h), (pad_w, pad_w), (0, 0)))
         return self.activation(self.norm(self.conv(x), training=training))
 
@@ -111,7 +108,7 @@ class ConvNormAct(_ConvNormAct):
         kernel_size: Odd; the same on both axes.
         strides: Step on both axes. Output size is `ceil(size / strides)`.
         dilation: Atrous rate, one number or (height, width). Rate 0 makes every tap read the target
-            pixel: as many parameters, no receptive field (see `CollapsedConv2D`).
+            pixel: as many parameters, no receptive field (see `collapsed.py`).
         padding: Of strided convolutions: `"symmetric"`, (kernel_size − 1) / 2 on every side, or
             `"same"`, TensorFlow's, which is lopsided for even sizes.
         activation: Keras activation name, or `None`.
@@ -120,10 +117,9 @@ class ConvNormAct(_ConvNormAct):
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
-        coarse: A map of fewer pixels, `(batch, h, w, others)`, or nothing. With it
-            `concatenate([resize_bilinear(coarse), inputs])` is convolved, most of the arithmetic
-            being done at the coarse map's resolution (see `upsampled_conv.py`; in half precision,
-            where that would round more often, it is computed as written).
+        coarse: A map of fewer pixels, `(batch, h, w, others)`, or `None`. With it
+            `concatenate([resize_bilinear(coarse), inputs])` is convolved, with less arithmetic
+            (see `upsampled_conv.py`).
 
     Call returns:
         `(batch, ceil(height / strides), ceil(width / strides), filters)`.
@@ -132,10 +128,15 @@ class ConvNormAct(_ConvNormAct):
     def __init__(self, filters: int, kernel_size: int = 1, **kwargs):
         super().__init__(kernel_size, **kwargs)
         self.filters = filters
-        arguments = {**self._conv_arguments, "kernel_initializer": "he_normal"}
-        if self._collapsed:
-            del arguments["dilation_rate"]
-        self.conv = (CollapsedConv2D if self._collapsed else AtrousConv2D)(filters, **arguments)
+        self.conv = convolution_at(
+            AtrousConv2D,
+            self.dilation,
+            filters=filters,
+            kernel_initializer="he_normal",
+            **self._conv_arguments,
+        )
+
+    # `coarse` is an argument rather than a layer of its own: weights files address layers by class.
 
     def build(self, inputs_shape, coarse_shape=None):
         channels = inputs_shape[-1] + (coarse_shape[-1] if coarse_shape is not None else 0)
@@ -144,39 +145,11 @@ class ConvNormAct(_ConvNormAct):
     def call(self, inputs, coarse=None, training=None):
         if coarse is None:
             return super().call(inputs, training=training)
-        if self._rearranges(inputs, coarse):
-            return self.activation(self._convolved_and_normalized(inputs, coarse, training))
-        upsampled = resize_bilinear(coarse, tuple(ops.shape(inputs))[1:3])
-        return super().call(ops.concatenate([upsampled, inputs], axis=-1), training=training)
-
-    def _rearranges(self, inputs, coarse) -> bool:
-        return (
-            current_rearrangement() == "full"
-            and self.compute_dtype == "float32"
-            and self.strides == 1
-            and not self._collapsed
-            and costs_less(coarse.shape[1:3], inputs.shape[1:3], coarse.shape[-1])
-        )
-
-    def _convolved_and_normalized(self, inputs, coarse, training):
-        kernel, channels = ops.convert_to_tensor(self.conv.kernel), coarse.shape[-1]
-        if training and self.norm.trainable:
-            return self.norm(
-                self.conv.convolution_op(inputs, kernel[:, :, channels:])
-                + self._upsampled(inputs, coarse, kernel[:, :, :channels]),
-                training=True,
+        if applies(self.conv, inputs, coarse):
+            return self.activation(
+                conv_norm_beside_upsampled(self.conv, self.norm, inputs, coarse, training)
             )
-        # As a part of the kernel the normalisation's scale costs nothing at the fine resolution.
-        scale = self.norm.gamma * ops.rsqrt(self.norm.moving_variance + self.norm.epsilon)
-        kernel = kernel * scale
-        biased = self.conv.convolution_op(inputs, kernel[:, :, channels:]) + (
-            self.norm.beta - self.norm.moving_mean * scale
-        )
-        return biased + self._upsampled(inputs, coarse, kernel[:, :, :channels])
-
-    def _upsampled(self, inputs, coarse, kernel):
-        size = tuple(ops.shape(inputs))[1:3]
-        return upsampled_convolution(coarse, kernel, size, self.dilation)
+        return super().call(beside_upsampled(inputs, coarse), training=training)
 
     def compute_output_shape(self, inputs_shape, coarse_shape=None):
         return super().compute_output_shape(inputs_shape)
@@ -199,16 +172,13 @@ class DepthwiseConvNormAct(_ConvNormAct):
         super().__init__(kernel_size, **kwargs)
         # Keras counts a depthwise kernel's fan-in over all channels, which would start it far too
         # small; each output sees kernel_size² inputs.
-        arguments = {
-            **self._conv_arguments,
-            "depthwise_initializer": keras.initializers.RandomNormal(
+        self.conv = convolution_at(
+            keras.layers.DepthwiseConv2D,
+            self.dilation,
+            depthwise_initializer=keras.initializers.RandomNormal(
                 stddev=math.sqrt(2.0) / kernel_size
             ),
-        }
-        if self._collapsed:
-            del arguments["dilation_rate"]
-        self.conv = (CollapsedDepthwiseConv2D if self._collapsed else keras.layers.DepthwiseConv2D)(
-            **arguments
+            **self._conv_arguments,
         )
 
     def _output_channels(self, input_shape):

@@ -81,6 +81,10 @@ class Encoding(keras.layers.Layer):
                 "`num_codewords` must be an integer of at least 1. "
                 f"Received: num_codewords={num_codewords!r}"
             )
+        if seed is not None and not resample_scale:
+            raise ValueError(
+                f"`seed` needs `resample_scale=True`; nothing else is drawn. Received: seed={seed}"
+            )
         # Features are taken in the precision that they come in; weights, below, are read in theirs.
         super().__init__(autocast=False, **kwargs)
         self.num_codewords = num_codewords

@@ -1,8 +1,63 @@
-"""The convolution of an upsampled map, mostly computed before it is upsampled."""
+"""The convolution of an upsampled map beside a fine one, mostly computed before upsampling."""
 
 from keras import ops
 
+from keras_ctxseg.layers.atrous_conv import AtrousConv2D
+from keras_ctxseg.layers.rearranged_arithmetic import current_rearrangement
+from keras_ctxseg.layers.resize import resize_bilinear
 from keras_ctxseg.layers.sampling import sampling_matrix, sum_taps, tap_products
+
+
+def beside_upsampled(fine, coarse):
+    """`concatenate([resize_bilinear(coarse), fine])`, at the fine map's size."""
+    return ops.concatenate([resize_bilinear(coarse, _size(fine)), fine], axis=-1)
+
+
+def conv_norm_beside_upsampled(conv, norm, fine, coarse, training):
+    """`norm(conv(beside_upsampled(fine, coarse)))`, without the upsampled map.
+
+    Where it `applies`, most of the arithmetic is done at the coarse map's resolution.
+
+    Args:
+        conv: An `AtrousConv2D` without bias.
+        norm: A `BatchNorm`.
+        fine: `(batch, height, width, channels)`.
+        coarse: `(batch, h, w, others)`.
+        training: Whether the batch's own statistics normalise.
+
+    Returns:
+        `(batch, height, width, filters)`.
+    """
+
+    def convolved(kernel):
+        of_fine = conv.convolution_op(fine, kernel[:, :, coarse.shape[-1] :])
+        of_coarse = upsampled_convolution(
+            coarse, kernel[:, :, : coarse.shape[-1]], _size(fine), conv.dilation_rate
+        )
+        return of_fine, of_coarse
+
+    kernel = ops.convert_to_tensor(conv.kernel)
+    if training and norm.trainable:
+        of_fine, of_coarse = convolved(kernel)
+        return norm(of_fine + of_coarse, training=True)
+    # As a part of the kernel the normalisation's scale costs nothing at the fine resolution.
+    scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
+    of_fine, of_coarse = convolved(kernel * scale)
+    return of_fine + (norm.beta - norm.moving_mean * scale) + of_coarse
+
+
+def applies(conv, fine, coarse) -> bool:
+    """Whether `conv_norm_beside_upsampled` takes this convolution, and saves arithmetic.
+
+    Half precision would round more often, so there the formula is computed as written.
+    """
+    return (
+        current_rearrangement() == "full"
+        and isinstance(conv, AtrousConv2D)
+        and conv.compute_dtype == "float32"
+        and tuple(conv.strides) == (1, 1)
+        and costs_less(coarse.shape[1:3], fine.shape[1:3], coarse.shape[-1])
+    )
 
 
 def upsampled_convolution(coarse, kernel, size, rate=(1, 1)):
@@ -46,3 +101,7 @@ def costs_less(coarse_size, size, channels: int) -> bool:
 
 def _offsets(taps: int, rate: int) -> list[int]:
     return [rate * (tap - taps // 2) for tap in range(taps)]
+
+
+def _size(maps):
+    return tuple(ops.shape(maps))[1:3]

@@ -66,7 +66,7 @@ def test_it_is_its_equation(rng, consensus, share_kernel):
 
 @pytest.mark.parametrize(
     ("consensus", "share_kernel", "form"),
-    [(*kind, "product") for kind in KINDS] + [("attention", True, "direct")],
+    [(*kind, "product" if kind[1] else "auto") for kind in KINDS] + [("attention", True, "direct")],
 )
 def test_its_gradients_are_those_of_the_naive_form(rng, consensus, share_kernel, form):
     """Against explicit zero-filled kernels in float64, for the input and every weight."""

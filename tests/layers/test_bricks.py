@@ -90,6 +90,30 @@ def test_layer_contract(rng, make_layer, tmp_path):
     check_layer(make_layer, rng, tmp_path=tmp_path)
 
 
+def test_convolutions_at_rate_zero_have_bias_and_activation(rng):
+    x = rng.normal(size=(2, 5, 7, 3))
+    layer = layers.CollapsedConv2D(4, 3, strides=2, activation="tanh")
+    depthwise = layers.CollapsedDepthwiseConv2D(3, depth_multiplier=2, activation="tanh")
+    for each in (layer, depthwise):
+        each.build(x.shape)
+        randomize(each, rng)
+        assert each(x).shape == each.compute_output_shape(x.shape)
+    expected = x[:, ::2, ::2] @ np.sum(layer.kernel, axis=(0, 1)) + layer.bias
+    np.testing.assert_allclose(layer(x), np.tanh(expected), rtol=1e-4, atol=1e-5)
+    taps = np.sum(depthwise.kernel, axis=(0, 1))  # (channels, multiplier)
+    expected = (x[..., None] * taps).reshape(2, 5, 7, 6) + depthwise.bias
+    np.testing.assert_allclose(depthwise(x), np.tanh(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_files_that_list_what_had_no_effect_still_load():
+    kept = {"filters": 4, "kernel_size": 3}
+    gone = {"padding": "valid", "dilation_rate": (1, 1), "groups": 1, "data_format": None}
+    layer = layers.CollapsedConv2D.from_config(kept | gone)
+    assert not gone.keys() & layer.get_config().keys()
+    pyramid = layers.SharedKernelASPP.from_config({"filters": 4, "separable": True})
+    assert pyramid.filters == 4 and "separable" not in pyramid.get_config()
+
+
 def test_even_kernels_are_refused():
     with pytest.raises(ValueError, match="`kernel_size` must be odd. Received: kernel_size=2"):
         layers.ConvNormAct(4, 2)
