@@ -114,3 +114,29 @@ def test_fixture_files_do_not_load_tensorflow():
         [sys.executable, "-c", code, *files], cwd=root, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_ignore_label_is_written_once():
+    """`ignore_label=255` as a default, an argument or a constant; docstrings may say it."""
+    found = []
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.arguments):
+                given = [*node.posonlyargs, *node.args][::-1]
+                pairs = [*zip(given, node.defaults[::-1], strict=False)]
+                pairs += zip(node.kwonlyargs, node.kw_defaults, strict=True)
+                named = [(argument.arg, default) for argument, default in pairs]
+            elif isinstance(node, ast.Call):
+                named = [(keyword.arg, keyword.value) for keyword in node.keywords]
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                named = [(ast.unparse(target), node.value) for target in targets]
+            else:
+                continue
+            for name, value in named:
+                numbers = [] if value is None else ast.walk(value)
+                if "ignore" in (name or "").lower() and any(
+                    isinstance(number, ast.Constant) and number.value == 255 for number in numbers
+                ):
+                    found.append(f"{path.relative_to(ROOT)}: {name}")
+    assert found == ["labels/panoptic.py: IGNORE_LABEL"]

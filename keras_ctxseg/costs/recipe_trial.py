@@ -14,9 +14,9 @@ from keras_ctxseg.costs.training_memory import TrainingMemory, estimate_training
 from keras_ctxseg.data import registry
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.palettes import IGNORE_LABEL, default_palette
+from keras_ctxseg.data.palettes import default_palette
 from keras_ctxseg.data.readers import PackedExamples
-from keras_ctxseg.labels.panoptic import panoptic_labels
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL, panoptic_labels
 from keras_ctxseg.runs import assembly
 from keras_ctxseg.runs.config import RunConfig
 from keras_ctxseg.runs.plan import Plan

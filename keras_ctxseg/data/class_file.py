@@ -25,7 +25,8 @@ import numpy as np
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.images import FileError
-from keras_ctxseg.data.palettes import IGNORE_LABEL, default_palette
+from keras_ctxseg.data.palettes import default_palette
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 _KEYS = ("classes", "void", "ignore_label", "label_map", "palette", "void_colors", "things")
 _RAW_IDS = 1 << 16

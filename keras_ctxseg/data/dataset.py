@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
-from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data.resampling import scale_image
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 
 class ExampleReader(Protocol):

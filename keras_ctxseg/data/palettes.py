@@ -8,9 +8,8 @@ import os
 import numpy as np
 from PIL import Image
 
-from keras_ctxseg.labels.panoptic import STEP, class_ids
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL, STEP, class_ids
 
-IGNORE_LABEL = 255
 IGNORE_COLOR = np.zeros(3, np.uint8)
 
 

@@ -23,8 +23,9 @@ from tqdm import tqdm
 from keras_ctxseg.data.builders.published import class_id_table, contiguous_ids
 from keras_ctxseg.data.class_file import read_class_file
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.palettes import IGNORE_LABEL, default_palette
+from keras_ctxseg.data.palettes import default_palette
 from keras_ctxseg.data.readers import RecordExamples
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 IMAGE, LABEL = "image/encoded", "image/segmentation/class/encoded"
 _NAME, _FILE = "image/source_id", "image/filename"

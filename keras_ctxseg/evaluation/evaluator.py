@@ -22,7 +22,7 @@ from keras_ctxseg.inference.panoptic import PanopticPredictor
 from keras_ctxseg.inference.predictor import Predictor
 from keras_ctxseg.inference.protocol import Protocol
 from keras_ctxseg.inference.replicas import on_replicas
-from keras_ctxseg.labels.panoptic import class_ids
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL, class_ids
 from keras_ctxseg.metrics.bootstrap import check_block
 from keras_ctxseg.metrics.panoptic_quality import (
     PanopticCounts,
@@ -72,7 +72,7 @@ class Evaluator:
         self,
         model: keras.Model,
         num_classes: int,
-        ignore_label: int = 255,
+        ignore_label: int = IGNORE_LABEL,
         class_names: Sequence[str] | None = None,
         batch_size: int = 8,
         progress: bool = False,

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_ctxseg.inference.full_size import image_spec
 from keras_ctxseg.inference.predictor import Predictor, Size
 from keras_ctxseg.inference.protocol import Protocol
-from keras_ctxseg.labels.panoptic import is_panoptic
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL, is_panoptic
 from keras_ctxseg.layers.resize import resize_bilinear
 from keras_ctxseg.panoptic import Segments, merge_segments
 from keras_ctxseg.panoptic.options import GroupingOptions
@@ -166,7 +166,7 @@ class PanopticPredictor:
         self,
         model: keras.Model,
         thing_classes: Sequence[int],
-        ignore_label: int = 255,
+        ignore_label: int = IGNORE_LABEL,
         options: GroupingOptions | None = None,
         protocol: Protocol | None = None,
     ):

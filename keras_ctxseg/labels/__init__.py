@@ -7,6 +7,7 @@ from keras_ctxseg._lazy import lazy_exports
 if TYPE_CHECKING:
     from keras_ctxseg.labels.panoptic import (
         CROWD,
+        IGNORE_LABEL,
         STEP,
         class_ids,
         instance_numbers,

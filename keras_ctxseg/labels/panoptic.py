@@ -10,6 +10,7 @@ pixels belong to one segment where their labels are equal.
 Works on integers of NumPy, TensorFlow and every Keras backend.
 """
 
+IGNORE_LABEL = 255  # the class of pixels that count neither in training nor in scores
 STEP = 1 << 10
 CROWD = (1 << 16) - 1
 INSTANCE_OUTPUTS = ("center_heatmap", "center_offsets")  # outputs that look at instances

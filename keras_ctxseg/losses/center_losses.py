@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_ctxseg.labels.maps import alarm_factor, pixel_weights
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 from keras_ctxseg.losses.batch_mean import batch_mean
 from keras_ctxseg.losses.center_targets import (
     check_instance_output,
@@ -25,7 +26,9 @@ class _CenterLoss(keras.losses.Loss, abc.ABC):
     in `SegmentationCrossentropy`.
     """
 
-    def __init__(self, ignore_label: int = 255, name: str | None = None, dtype: str | None = None):
+    def __init__(
+        self, ignore_label: int = IGNORE_LABEL, name: str | None = None, dtype: str | None = None
+    ):
         super().__init__(name=name, reduction=None, dtype=dtype or "float32")
         self.ignore_label = int(ignore_label)
 
@@ -86,7 +89,7 @@ class CenterHeatmapLoss(_CenterLoss):
 
     def __init__(
         self,
-        ignore_label: int = 255,
+        ignore_label: int = IGNORE_LABEL,
         sigma: float = 8.0,
         name: str = "center_heatmap_loss",
         dtype: str | None = None,
@@ -126,7 +129,7 @@ class CenterOffsetLoss(_CenterLoss):
 
     def __init__(
         self,
-        ignore_label: int = 255,
+        ignore_label: int = IGNORE_LABEL,
         name: str = "center_offset_loss",
         dtype: str | None = None,
     ):

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_ctxseg.labels.maps import alarm_factor, count_ids, split_labels
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 from keras_ctxseg.losses.batch_mean import batch_mean
 
 
@@ -35,7 +36,7 @@ class ClassPresenceLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        ignore_label: int = 255,
+        ignore_label: int = IGNORE_LABEL,
         name: str = "class_presence",
         dtype: str | None = None,
     ):

@@ -14,6 +14,7 @@ from keras_ctxseg.labels.maps import (
     pixel_weights,
     split_labels,
 )
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 from keras_ctxseg.losses.batch_mean import batch_mean
 from keras_ctxseg.losses.hard_pixels import hardest_fraction
 
@@ -59,7 +60,7 @@ class SegmentationCrossentropy(keras.losses.Loss):
 
     def __init__(
         self,
-        ignore_label: int = 255,
+        ignore_label: int = IGNORE_LABEL,
         class_weights: Sequence[float] | None = None,
         label_smoothing: float = 0.0,
         top_k_fraction: float = 1.0,

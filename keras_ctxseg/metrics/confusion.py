@@ -12,6 +12,7 @@ from keras_ctxseg.labels.maps import (
     split_labels,
     widest_integer,
 )
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 
 @keras.saving.register_keras_serializable(package="keras_ctxseg")
@@ -47,7 +48,7 @@ class ConfusionMatrix(keras.metrics.Metric):
     def __init__(
         self,
         num_classes: int,
-        ignore_label: int = 255,
+        ignore_label: int = IGNORE_LABEL,
         name: str = "confusion",
         dtype: str | None = None,
     ):
@@ -137,7 +138,7 @@ class MeanIoU(ConfusionMatrix):
     def __init__(
         self,
         num_classes: int,
-        ignore_label: int = 255,
+        ignore_label: int = IGNORE_LABEL,
         name: str = "mean_iou",
         dtype: str | None = None,
     ):
@@ -165,7 +166,7 @@ class PixelAccuracy(ConfusionMatrix):
     def __init__(
         self,
         num_classes: int,
-        ignore_label: int = 255,
+        ignore_label: int = IGNORE_LABEL,
         name: str = "pixel_accuracy",
         dtype: str | None = None,
     ):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ctxseg.labels.panoptic import CROWD, class_ids, instance_numbers
+from keras_ctxseg.labels.panoptic import CROWD, IGNORE_LABEL, class_ids, instance_numbers
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class PanopticScores:
 
 
 def count_segments(
-    label: np.ndarray, prediction: np.ndarray, num_classes: int, ignore_label: int = 255
+    label: np.ndarray, prediction: np.ndarray, num_classes: int, ignore_label: int = IGNORE_LABEL
 ) -> PanopticCounts:
     """Pairs up the segments of one image.
 

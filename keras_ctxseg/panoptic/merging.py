@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_ctxseg.labels.maps import count_ids
-from keras_ctxseg.labels.panoptic import panoptic_labels
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL, panoptic_labels
 from keras_ctxseg.panoptic.centers import find_centers
 from keras_ctxseg.panoptic.grouping import nearest_centers
 from keras_ctxseg.panoptic.options import GroupingOptions
@@ -46,7 +46,7 @@ def merge_segments(
     offsets: Any,
     num_classes: int,
     thing_classes: Sequence[int],
-    ignore_label: int = 255,
+    ignore_label: int = IGNORE_LABEL,
     options: GroupingOptions | None = None,
 ) -> Segments:
     """Groups the pixels of thing classes around centres, and lets the classes vote.

@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from keras_ctxseg.labels.panoptic import CROWD, STEP, class_ids, instance_numbers
+from keras_ctxseg.labels.panoptic import CROWD, IGNORE_LABEL, STEP, class_ids, instance_numbers
 
 LARGEST_ID = (1 << 24) - 1
 
@@ -66,7 +66,7 @@ class CocoPanopticWriter:
     palette: np.ndarray
     thing_classes: Sequence[int]
     category_ids: Sequence[int] | None = None
-    ignore_label: int = 255
+    ignore_label: int = IGNORE_LABEL
     images: list[dict[str, Any]] = field(default_factory=list)
     annotations: list[dict[str, Any]] = field(default_factory=list)
 
@@ -160,7 +160,7 @@ class CocoPanopticWriter:
 def read_coco_panoptic(
     file: str | os.PathLike,
     folder: str | os.PathLike | None = None,
-    ignore_label: int = 255,
+    ignore_label: int = IGNORE_LABEL,
 ) -> dict[int | str, np.ndarray]:
     """The panoptic label maps of a JSON file and its PNGs, by image id.
 

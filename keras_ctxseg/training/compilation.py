@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 from keras_ctxseg.losses import (
     CenterHeatmapLoss,
     CenterOffsetLoss,
@@ -27,7 +28,7 @@ LOSS_WEIGHTS = {
 
 def default_compile(
     model: keras.Model,
-    ignore_label: int = 255,
+    ignore_label: int = IGNORE_LABEL,
     learning_rate: float = 0.01,
     total_steps: int | None = None,
     *,

@@ -16,7 +16,7 @@ from keras_ctxseg.data.builders.builder import (
 )
 from keras_ctxseg.data.builders.published import PublishedDataset, colors, contiguous_ids, names
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 CLASS_NAMES = names("""
 wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk,

@@ -15,7 +15,7 @@ from keras_ctxseg.data.builders.builder import (
 )
 from keras_ctxseg.data.builders.published import PublishedDataset, contiguous_ids
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 # Class -> the published labels that it holds, with their colours; the first one gives the class
 # its own colour. `Void` is ignored.

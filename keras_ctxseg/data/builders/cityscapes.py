@@ -17,8 +17,7 @@ from keras_ctxseg.data.builders.builder import (
 from keras_ctxseg.data.builders.cityscapes_classes import PUBLISHED, train_ids
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.decoding import decode_grey
-from keras_ctxseg.data.palettes import IGNORE_LABEL
-from keras_ctxseg.labels.panoptic import CROWD, panoptic_labels
+from keras_ctxseg.labels.panoptic import CROWD, IGNORE_LABEL, panoptic_labels
 
 ARCHIVES = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip")
 THING_CLASSES = PUBLISHED.thing_classes

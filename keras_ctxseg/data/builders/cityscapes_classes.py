@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_ctxseg.data.builders.published import PublishedDataset
-from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 # Name, label id, colour; the place in the list is the train id.
 CLASSES = (

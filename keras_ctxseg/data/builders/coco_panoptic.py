@@ -27,8 +27,8 @@ from keras_ctxseg.data.builders.coco_classes import (
 from keras_ctxseg.data.builders.published import PublishedDataset, contiguous_ids
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.decoding import decode_rgb
-from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data.panoptic import from_segments
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 PUBLISHED = PublishedDataset(
     name="coco_panoptic",

@@ -18,7 +18,7 @@ from keras_ctxseg.data.builders.builder import (
 from keras_ctxseg.data.builders.coco_classes import STUFF_IDS, STUFF_NAMES
 from keras_ctxseg.data.builders.published import PublishedDataset, contiguous_ids, voc_palette
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 PUBLISHED = PublishedDataset(
     name="coco_stuff",

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from keras_ctxseg.data.builders.builder import folder_of, load_prepared
 from keras_ctxseg.data.builders.published import PublishedDataset
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 PUBLISHED = PublishedDataset(
     name="oxford_iiit_pet",

@@ -21,7 +21,7 @@ from keras_ctxseg.data.builders.published import (
     voc_palette,
 )
 from keras_ctxseg.data.dataset import SegmentationDataset
-from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 # In the order of their ids among the 459, as EncNet's code numbers them.
 CLASS_NAMES = names("""

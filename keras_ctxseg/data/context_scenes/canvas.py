@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 
 class Canvas:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ctxseg.data.class_file import ClassTable
-from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 _CLEAN = {"missing_mask", "missing_image", "same_name", "unreadable", "truncated",
           "too_small", "size_mismatch", "leakage", "duplicate", "all_ignored"}  # fmt: skip

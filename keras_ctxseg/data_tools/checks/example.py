@@ -11,7 +11,7 @@ from keras_ctxseg.data.folder_checks import check_image_size, check_mask_size
 from keras_ctxseg.data.folder_layout import ExamplePaths
 from keras_ctxseg.data.images import FileError, decode, is_turned, open_image, rgb_pixels
 from keras_ctxseg.data.masks import class_ids, is_jpeg, known_ids, read_raw_mask
-from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 THUMBNAIL = 16  # pixels a side; enough to tell photographs apart, 768 bytes each
 

@@ -15,9 +15,10 @@ from keras_ctxseg.data.folder_checks import read_folder_classes
 from keras_ctxseg.data.folder_layout import ExamplePaths, scan_folder
 from keras_ctxseg.data.images import FileError, read_image
 from keras_ctxseg.data.masks import known_ids, read_raw_mask
-from keras_ctxseg.data.palettes import IGNORE_LABEL, colorize, default_palette, overlay
+from keras_ctxseg.data.palettes import colorize, default_palette, overlay
 from keras_ctxseg.data_tools.checks.findings import KINDS, Finding
 from keras_ctxseg.data_tools.checks.report import DataReport
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 from keras_ctxseg.pages.page import fitting_size, jpeg_uri, png_uri, render_page, shrink_ids
 
 TEMPLATE = "sheet.html.j2"

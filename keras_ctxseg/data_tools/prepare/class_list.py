@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.images import FileError
-from keras_ctxseg.data.palettes import IGNORE_LABEL
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 BACKGROUND = "background"
 _BACKGROUND_LABELS = {"background", "_background_"}

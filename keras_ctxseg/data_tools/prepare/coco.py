@@ -15,11 +15,11 @@ import numpy as np
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.images import FileError
-from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data_tools.prepare.class_list import BACKGROUND, ClassList, read_class_names
 from keras_ctxseg.data_tools.prepare.pairing import Exif, Pair, check_choice, given_splits
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 Crowd = Literal["void", "class", "skip"]
 CROWD_CHOICES = ("void", "class", "skip")

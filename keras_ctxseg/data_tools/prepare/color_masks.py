@@ -11,7 +11,6 @@ import numpy as np
 from keras_ctxseg.data.class_file import ClassTable, read_class_file
 from keras_ctxseg.data.images import FileError, decode
 from keras_ctxseg.data.masks import class_ids
-from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data_tools.prepare.color_table import (
     ColorTable,
     find_colors,
@@ -31,6 +30,7 @@ from keras_ctxseg.data_tools.prepare.pairing import (
 )
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 Unknown = Literal["error", "void", "nearest"]
 UNKNOWN_CHOICES = ("error", "void", "nearest")

@@ -16,9 +16,9 @@ from tqdm import tqdm
 from keras_ctxseg.data.class_file import pack_rgb
 from keras_ctxseg.data.images import FileError, decode
 from keras_ctxseg.data.masks import pack_pixels
-from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data_tools.checks.example import value_counts
 from keras_ctxseg.data_tools.prepare.pairing import any_size, open_any
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 VOID = "void"
 MOST_COLORS = 64  # in a table that is found; edges and JPEG make thousands

@@ -13,9 +13,9 @@ from keras_ctxseg.data.folder_checks import check_mask_format, read_folder_class
 from keras_ctxseg.data.folder_layout import ExamplePaths, find_splits
 from keras_ctxseg.data.images import FileError, decode, rgb_pixels
 from keras_ctxseg.data.masks import read_mask
-from keras_ctxseg.data.palettes import IGNORE_LABEL
 from keras_ctxseg.data_tools.prepare.pairing import Pair, open_any, save_rgb
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_folder
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 
 def tile_folder(

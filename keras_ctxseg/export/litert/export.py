@@ -31,6 +31,7 @@ from keras_ctxseg.export.publishing.publish import (
     staging_directory,
     write_candidate,
 )
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 MINIMUM_CALIBRATION = 32
 
@@ -47,7 +48,7 @@ def export_litert(
     check_labels: Sequence[np.ndarray] | None = None,
     class_names: Sequence[str] | None = None,
     palette: np.ndarray | None = None,
-    ignore_label: int = 255,
+    ignore_label: int = IGNORE_LABEL,
     force: bool = False,
 ) -> ExportResult:
     """Writes a LiteRT file of static shape and builtin operations only, and a card beside it.

@@ -14,6 +14,7 @@ from keras_ctxseg.export.loading.resizing import (
     resized_image,
     resized_labels,
 )
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 
 class StaticFile(Protocol):
@@ -80,7 +81,7 @@ class LoadedFile(LoadedModel):
             path,
             class_names=None if metadata is None else metadata.class_names,
             palette=None if metadata is None else metadata.palette,
-            ignore_label=255 if metadata is None else metadata.ignore_label,
+            ignore_label=IGNORE_LABEL if metadata is None else metadata.ignore_label,
             input_size=self._file.input_size,
             batch=1,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ctxseg.export.errors import ExportError
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 LABELS_FILE = Path("assets.extra") / "labels.json"
 
@@ -34,7 +35,7 @@ class FileMetadata:
     description: str
     class_names: list[str]
     palette: list[list[int]] | None = None
-    ignore_label: int = 255
+    ignore_label: int = IGNORE_LABEL
     in_float: tuple[str, ...] = ()
     forced: bool = False
     parity: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -11,6 +11,7 @@ from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.graph.quiet import captured_noise
 from keras_ctxseg.export.loading.loaded_model import LoadedModel
 from keras_ctxseg.export.loading.metadata import LABELS_FILE, read_labels_file
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 BATCH = 8
 # The first needs the memory of a few rows of logits, the second, of older exports, that of all.
@@ -48,7 +49,7 @@ class LoadedSavedModel(LoadedModel):
             version,
             class_names=None if labels is None else labels.class_names,
             palette=None if labels is None else labels.palette,
-            ignore_label=255 if labels is None else labels.ignore_label,
+            ignore_label=IGNORE_LABEL if labels is None else labels.ignore_label,
             input_size=None,
             batch=BATCH,
         )

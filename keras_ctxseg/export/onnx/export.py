@@ -26,6 +26,7 @@ from keras_ctxseg.export.publishing.publish import (
     staging_directory,
     write_candidate,
 )
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 
 def export_onnx(
@@ -38,7 +39,7 @@ def export_onnx(
     check_labels: Sequence[np.ndarray] | None = None,
     class_names: Sequence[str] | None = None,
     palette: np.ndarray | None = None,
-    ignore_label: int = 255,
+    ignore_label: int = IGNORE_LABEL,
     force: bool = False,
 ) -> ExportResult:
     """Writes an ONNX file (opset 18) of static shape in float32, and a card beside it.

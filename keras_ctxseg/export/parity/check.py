@@ -18,6 +18,7 @@ from keras_ctxseg.export.parity.reload import run_saved_model
 from keras_ctxseg.export.parity.report import ParityReport
 from keras_ctxseg.export.parity.tally import Limits, Tally, softmax
 from keras_ctxseg.export.publishing.argument_checks import checked_images
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 _GROUP_BYTES = 2**29  # of logits that lie on the disk and in memory together
 
@@ -27,7 +28,7 @@ def check_parity(
     path: str | Path,
     images: Sequence[np.ndarray],
     label_maps: Sequence[np.ndarray] | None = None,
-    ignore_label: int = 255,
+    ignore_label: int = IGNORE_LABEL,
     form: LitertForm | None = None,
 ) -> ParityReport:
     """Compares an exported file, loaded afresh, with the Keras model it was made from.

@@ -16,6 +16,7 @@ from keras_ctxseg.export.parity.report import (
     TIE,
     ParityReport,
 )
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 from keras_ctxseg.metrics.scores import scores_from_confusion
 
 
@@ -46,7 +47,7 @@ class Tally:
         ignore_label: the id of no class in true labels.
     """
 
-    def __init__(self, path: Path, ignore_label: int = 255):
+    def __init__(self, path: Path, ignore_label: int = IGNORE_LABEL):
         self._path = path
         self._ignore_label = ignore_label
         self._images = self._pixels = self._agreeing = self._ties = self._values = 0

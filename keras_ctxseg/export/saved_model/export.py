@@ -29,7 +29,7 @@ from keras_ctxseg.export.saved_model.panoptic_serving import panoptic_signature
 from keras_ctxseg.export.saved_model.serving import ServingModule
 from keras_ctxseg.export.saved_model.warm_up import has_serving_protos, write_warm_up_requests
 from keras_ctxseg.inference.panoptic import check_panoptic_model
-from keras_ctxseg.labels.panoptic import INSTANCE_OUTPUTS
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL, INSTANCE_OUTPUTS
 from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 from keras_ctxseg.panoptic.options import GroupingOptions
 
@@ -41,7 +41,7 @@ def export_saved_model(
     directory: str | Path,
     class_names: Sequence[str],
     palette: np.ndarray | None = None,
-    ignore_label: int = 255,
+    ignore_label: int = IGNORE_LABEL,
     image_scale: float = 1.0,
     *,
     version: int | None = None,

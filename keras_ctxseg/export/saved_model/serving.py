@@ -12,6 +12,7 @@ from keras_ctxseg.export.graph.freezing import frozen_forward
 from keras_ctxseg.export.graph.mixed_precision import in_bfloat16
 from keras_ctxseg.export.saved_model.decoding import decode_image
 from keras_ctxseg.inference.label_bands import Labels, banded_labels
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 from keras_ctxseg.models.coarse_logits import coarse_logits_model
 from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 
@@ -48,7 +49,7 @@ class ServingModule(tf.Module):
     def __init__(
         self,
         model: keras.Model,
-        ignore_label: int = 255,
+        ignore_label: int = IGNORE_LABEL,
         image_scale: float = 1.0,
         class_names: Sequence[str] | None = None,
         *,
