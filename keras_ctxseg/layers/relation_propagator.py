@@ -93,5 +93,6 @@ def _normalize_channels(x, epsilon: float = 1e-3):
     """Layer normalisation without scale and offset, which the products after it contain."""
     dtype = x.dtype
     x = ops.cast(x, keras.backend.result_type(dtype, "float32"))
-    mean, variance = ops.moments(x, axes=-1, keepdims=True)
-    return ops.cast((x - mean) * ops.rsqrt(variance + epsilon), dtype)
+    x = x - ops.mean(x, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
+    return ops.cast(x * ops.rsqrt(variance + epsilon), dtype)

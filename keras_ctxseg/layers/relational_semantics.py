@@ -5,8 +5,10 @@ import math
 import keras
 from keras import ops
 
-# Added to the logits of cells outside the map; exp of it is 0, and it is finite, so that a window
-# that lies wholly outside does not make NaN.
+from keras_ctxseg.layers.cell_blocks import CellBlocks
+
+# Added to the logits of cells outside the map. Its exp is 0, and it is finite, so that a window
+# that is wholly outside does not make NaN.
 _OUTSIDE = -3e4
 
 
@@ -31,10 +33,11 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
     there is no such cell (15 pixels on 7 cells, as from unpadded pooling), the window is still
     centred there and sees what of it lies inside; with nothing inside the context is 0.
 
-    The scale² pixels of a cell share a window, so keys and values are gathered once at the coarse
-    resolution, and head by head: `window²·filters / heads` numbers per cell at a time, not per
-    pixel. Slices, pads and matrix products only, tensors of at most five axes. The softmax is
-    computed in float32 at least.
+    The scale² pixels of a cell share a window, and the windows of 2×2 cells overlap: keys and
+    values are gathered once for such a block (`CellBlocks`), `(window + 1)²·filters / 4` numbers
+    per cell. The products of its pixels with cells outside their own windows are masked. Slices,
+    pads, transposes and matrix products only, tensors of at most five axes. The softmax is computed
+    in float32 at least.
 
     Args:
         filters: Channels of queries, keys, values and of the output; a multiple of `heads`.
@@ -100,47 +103,52 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
 
     def call(self, low, coarse):
         size = tuple(ops.shape(low))[1:3]
-        grid = tuple(-(-length // self.scale) for length in size)
-        inside = _pad_windows(ops.ones_like(coarse[:1, :, :, :1]), grid, self.window)
-        inside = _gather_windows(inside, grid, self.window)
-        inside = ops.reshape(inside, (1, grid[0] * grid[1], 1, self.window**2))
+        blocks = CellBlocks.of(size, self.scale, self.window)
+        outside = self._outside(blocks, coarse)
+        # The projections have no bias, so what is padded stays 0.
+        coarse = blocks.pad(coarse)
+        queries = blocks.group_pixels(self.query(low), self.heads)
+        # √d divides keys and embedding, which are smaller than queries.
+        keys = blocks.windows(self.key(coarse) / self._temperature, self.heads)
+        content = ops.einsum("abcd,abed->abce", queries, keys)
+        # q · (k + e) as q · k + q · e: the embedding differs from cell to cell of a block.
+        place = self._place(blocks, queries)
+        logits = ops.cast(content, outside.dtype) + ops.cast(place, outside.dtype)
+        logits = ops.reshape(logits, (-1, self.heads, blocks.side**2, self.scale**2, blocks.cells))
+        weights = ops.softmax(logits + outside, axis=-1)
+        weights = ops.reshape(ops.cast(weights, content.dtype), ops.shape(content))
+        context = ops.matmul(weights, blocks.windows(self.value(coarse), self.heads))
+        return blocks.ungroup_pixels(context, size)
+
+    @property
+    def _temperature(self) -> float:
+        return math.sqrt(self.filters // self.heads)
+
+    def _outside(self, blocks, coarse):
+        """What masks logits, `(blocks, 1, cells of the block, 1, cells of its windows)`."""
         precise = keras.backend.result_type(self.compute_dtype, "float32")
-        outside = (1 - ops.cast(inside, precise)) * _OUTSIDE
+        inside = blocks.windows(blocks.pad(ops.ones_like(coarse[..., :1])), heads=1)
+        off_the_map = _OUTSIDE * (1 - ops.cast(inside, precise))
+        # Twice as far down, so that a window wholly off the map still has the largest logits.
+        other_windows = 2 * _OUTSIDE * (1 - blocks.offsets().sum(axis=0, dtype=precise))
+        shape = (blocks.side**2, 1, blocks.cells)
+        return ops.reshape(off_the_map, (-1, 1, 1, 1, blocks.cells)) + other_windows.reshape(shape)
 
-        queries = _group_pixels(self.query(low), grid, self.scale)
-        queries = queries / math.sqrt(self.filters // self.heads)
-        keys, values = (
-            _pad_windows(project(coarse), grid, self.window) for project in (self.key, self.value)
+    def _place(self, blocks, queries):
+        """q · e / √d, of the shape of the queries' product with the keys."""
+        pixels, depth, cells = self.scale**2, queries.shape[-1], blocks.cells
+        groups = self.heads * blocks.side**2
+        offsets = ops.convert_to_tensor(blocks.offsets(), dtype=self.compute_dtype)
+        embedding = ops.matmul(
+            self.embedding / self._temperature, ops.reshape(offsets, (1, self.window**2, -1))
         )
-        # Head by head, so that the windows of one head at a time are in memory.
-        heads = zip(*(ops.split(x, self.heads, -1) for x in (queries, keys, values)), strict=True)
-        contexts = [
-            self._relate(query, key, value, self.embedding[index], outside, grid)
-            for index, (query, key, value) in enumerate(heads)
-        ]
-        context = ops.concatenate(contexts, axis=-1)
-        return _ungroup_pixels(context, size, self.scale, self.filters)
-
-    def _relate(self, query, key, value, embedding, outside, grid):
-        """The context of one head, `(pixels of all cells, depth)`, grouped by cell as `query` is.
-
-        Inside, the axes are: image, cell (row by row), pixel of the cell or cell of the window,
-        channel of the head.
-        """
-        positions, pixels, cells = grid[0] * grid[1], self.scale**2, self.window**2
-        depth = query.shape[-1]
-        keys, values = (
-            ops.reshape(_gather_windows(x, grid, self.window), (-1, positions, cells, depth))
-            for x in (key, value)
-        )
-        content = ops.einsum(
-            "abcd,abed->abce", ops.reshape(query, (-1, positions, pixels, depth)), keys
-        )
-        # q · (k + e) as q · k + q · e: windows of keys are far larger than the logits.
-        place = ops.reshape(ops.matmul(query, embedding), (-1, positions, pixels, cells))
-        logits = ops.cast(content, outside.dtype) + ops.cast(place, outside.dtype) + outside
-        weights = ops.cast(ops.softmax(logits, axis=-1), value.dtype)
-        return ops.reshape(ops.matmul(weights, values), (-1, depth))
+        embedding = ops.reshape(embedding, (self.heads, depth, blocks.side**2, cells))
+        embedding = ops.reshape(ops.transpose(embedding, (0, 2, 1, 3)), (groups, depth, cells))
+        # Heads and cells of a block first: a few large products, not one for each block.
+        queries = ops.transpose(ops.reshape(queries, (-1, groups, pixels * depth)), (1, 0, 2))
+        place = ops.matmul(ops.reshape(queries, (groups, -1, depth)), embedding)
+        place = ops.transpose(ops.reshape(place, (groups, -1, pixels * cells)), (1, 0, 2))
+        return ops.reshape(place, (-1, self.heads, blocks.side**2 * pixels, cells))
 
     def compute_output_shape(self, low_shape, coarse_shape):
         return (*low_shape[:3], self.filters)
@@ -153,59 +161,3 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
             "heads": self.heads,
             "scale": self.scale,
         }
-
-
-def _pad_windows(x, grid, window: int):
-    """Pads by zeros, so that cell (i, j)'s window begins at row i and column j."""
-    for axis in (1, 2):
-        x = _pad_axis(x, axis, window // 2, grid[axis - 1] + window // 2)
-    return x
-
-
-def _gather_windows(x, grid, window: int):
-    """What `_pad_windows` gave, `(n, h, w, c)`, to `(n, *grid, window²·c)`: windows, row by row.
-
-    By columns first, so that a window's rows are copied whole.
-    """
-    (height, width), batch, channels = grid, ops.shape(x)[0], x.shape[-1]
-    # `ops.slice`, since TensorFlow's gradient of `x[:, a:b]` takes ten times as long on CPU.
-    counts = (batch, height + window - 1, width, channels)
-    x = ops.concatenate([ops.slice(x, (0, 0, j, 0), counts) for j in range(window)], axis=-1)
-    counts = (batch, height, width, window * channels)
-    return ops.concatenate([ops.slice(x, (0, i, 0, 0), counts) for i in range(window)], axis=-1)
-
-
-def _group_pixels(x, grid, scale: int):
-    """`(n, height, width, c)` to `(n, *grid, scale, scale, c)`, with all axes but c in one."""
-    for axis in (1, 2):
-        x = _pad_axis(x, axis, 0, grid[axis - 1] * scale)
-    channels = x.shape[-1]
-    x = ops.reshape(x, (-1, scale, grid[1], scale * channels))
-    return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, channels))
-
-
-def _ungroup_pixels(x, size, scale: int, channels: int):
-    """The reverse of `_group_pixels`, without what was padded."""
-    height, width = (-(-length // scale) * scale for length in size)
-    x = ops.reshape(x, (-1, width // scale, scale, scale * channels))
-    x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, height, width, channels))
-    return _slice_axis(_slice_axis(x, 1, 0, size[0]), 2, 0, size[1])
-
-
-def _pad_axis(x, axis: int, before: int, end):
-    """Pads by zeros: `before` in front, and behind until the old start has `end` cells after it."""
-    size = x.shape[axis] if x.shape[axis] is not None else ops.shape(x)[axis]
-    static = isinstance(size, int) and isinstance(end, int)
-    after = max(end - size, 0) if static else ops.maximum(end - size, 0)
-    if static and before == after == 0:
-        return x
-    paddings = [(0, 0)] * 4
-    paddings[axis] = (before, after)
-    return ops.pad(x, paddings)
-
-
-def _slice_axis(x, axis: int, start: int, count):
-    # `ops.slice`, since TensorFlow's gradient of `x[:, a:b]` takes ten times as long on CPU.
-    starts, counts = [0] * 4, list(ops.shape(x))
-    starts[axis], counts[axis] = start, count
-    return ops.slice(x, starts, counts)

@@ -5,12 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ctxseg.layers import RelationalSemanticsExtractor
+from keras_ctxseg.layers import RelationalSemanticsExtractor, rearrangement
 from tests.layers.layer_checks import check_layer, randomize
 from tests.layers.numpy_relation import relate, relation_of, relation_weights
-
-# Keras warns of a softmax over one cell, which is what a window of 1 is for.
-pytestmark = pytest.mark.filterwarnings("ignore:You are using a softmax over axis -1")
 
 # Fine size, coarse size, scale: exact doubles, rounded up, rounded down (the last pixels have no
 # cell of their own), one cell to spare, one size, another scale, a window larger than the map.
@@ -34,7 +31,7 @@ def _layer_and_maps(rng, low_size, coarse_size, scale, window=5, heads=2, dtype=
     return layer, low, coarse
 
 
-@pytest.mark.parametrize(("window", "heads"), [(5, 2), (3, 3), (1, 1)])
+@pytest.mark.parametrize(("window", "heads"), [(5, 2), (3, 3), (1, 1), (7, 1)])
 @pytest.mark.parametrize(("low_size", "coarse_size", "scale"), SIZES)
 def test_equals_a_loop_over_pixels(rng, low_size, coarse_size, scale, window, heads):
     layer, low, coarse = _layer_and_maps(rng, low_size, coarse_size, scale, window, heads)
@@ -123,19 +120,34 @@ def _graph(layer, low_shape, coarse_shape, dtype="float32"):
     ).graph
 
 
-def test_windows_are_slices_at_the_coarse_resolution():
-    filters, window, heads, cells = 64, 5, 4, 7 * 5
+def test_a_handful_of_operations_and_of_copies():
+    filters, window, heads, blocks = 64, 5, 4, 4 * 3
     layer = RelationalSemanticsExtractor(filters, window, heads)
-    graph = _graph(layer, (1, 13, 9, 8), (1, 7, 5, 8))
-    operations = graph.get_operations()
+    operations = _graph(layer, (1, 13, 9, 8), (1, 7, 5, 8)).get_operations()
     assert not {"Gather", "GatherV2", "GatherNd", "ExtractImagePatches", "Where", "Einsum"} & {
         operation.type for operation in operations
     }
+    assert len([operation for operation in operations if operation.type != "Const"]) < 150
     tensors = [tensor for operation in operations for tensor in operation.outputs]
     assert max(tensor.shape.rank for tensor in tensors) <= 5
-    # One window a cell, of one head; one a pixel would be four times as much.
+    # 36 cells for each block of four: 9 for a cell, where windows of their own would be 25. The
+    # logits of a block's 16 pixels in 4 heads are as many.
     largest = max(tensor.shape.num_elements() for tensor in tensors)
-    assert largest == window**2 * filters // heads * cells
+    assert largest == (window + 1) ** 2 * filters * blocks
+
+
+@pytest.mark.parametrize(("low_size", "coarse_size", "scale"), SIZES)
+def test_as_written_every_cell_is_a_block(rng, low_size, coarse_size, scale):
+    layer, low, coarse = _layer_and_maps(rng, low_size, coarse_size, scale)
+    with rearrangement("none"):
+        context = layer(low, coarse)
+        graph = _graph(layer, (1, *low.shape[1:]), (1, *coarse.shape[1:]), "float64")
+    np.testing.assert_allclose(context, relation_of(layer, low, coarse), rtol=1e-10, atol=1e-12)
+    cells = (-(-low_size[0] // scale)) * (-(-low_size[1] // scale))
+    softmax = [operation for operation in graph.get_operations() if operation.type == "Softmax"]
+    assert [tensor.shape.num_elements() for tensor in softmax[0].outputs] == [
+        cells * scale**2 * layer.window**2 * layer.heads
+    ]
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
