@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-import keras_ctxseg
+from keras_ctxseg._registration import register_classes
 
 _STATE_MEMBER = "training_state.json"
 _RANDOM_MEMBER = "random_states.json"
@@ -142,7 +142,7 @@ def load_checkpoint(path: str | Path, num_classes: int | None = None) -> keras.M
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
-    keras_ctxseg.register_classes()
+    register_classes()
     try:
         model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:

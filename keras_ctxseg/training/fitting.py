@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import keras_ctxseg as ctx
+from keras_ctxseg.data.dataset import evaluation_examples
 from keras_ctxseg.distribution.workers import WorkerLostError, Workers, lost_workers
 from keras_ctxseg.runs import assembly
 from keras_ctxseg.runs.checkpoint import TrainingState
@@ -114,7 +114,7 @@ class Fitting:
         config, training, plan = self.config, self.config.training, self.plan
         directory = RunDirectory(config.directory)
         split = config.data.validation_split
-        examples = ctx.data.evaluation_examples(self.dataset, split, config.data.image_scale)
+        examples = evaluation_examples(self.dataset, split, config.data.image_scale)
         evaluator = assembly.build_evaluator(config, self.model, self.dataset, in_training=True)
         alone = self.workers.count == 1
         validation = Validation(
