@@ -24,6 +24,7 @@ REGISTERED = (
     "losses.center_losses",
     "losses.class_presence",
     "losses.segmentation_crossentropy",
+    "losses.weighted_sum",
     "metrics.confusion",
     "models.segmentation_model",
     "training.optimizers",

@@ -11,7 +11,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class TrainingState:
         learning_rate: that epoch's, at its first step.
         epoch_logs: averages of an epoch whose steps are all taken, but that was neither validated
             nor logged yet.
+        ended: whether a callback has ended the run before its last epoch.
+        callbacks: states of callbacks that have one, by name.
     """
 
     epoch: int
@@ -50,6 +52,8 @@ class TrainingState:
     step_in_epoch: int = 0
     learning_rate: float | None = None
     epoch_logs: dict[str, float] | None = None
+    ended: bool = False
+    callbacks: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(
