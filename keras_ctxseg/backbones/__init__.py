@@ -14,8 +14,15 @@ if TYPE_CHECKING:
         dilate,
         read_blocks,
     )
+    from keras_ctxseg.backbones.keras_applications import ApplicationBackbone
+    from keras_ctxseg.backbones.keras_backbone import KerasBackbone, from_keras
     from keras_ctxseg.backbones.mobilenet_v2 import MobileNetV2
-    from keras_ctxseg.backbones.registry import BACKBONES, create
+    from keras_ctxseg.backbones.registry import (
+        BACKBONES,
+        create,
+        list_backbones,
+        register_backbone,
+    )
     from keras_ctxseg.backbones.resnet import ResNet
     from keras_ctxseg.backbones.spinenet import SpineNet
     from keras_ctxseg.backbones.xception import Xception65

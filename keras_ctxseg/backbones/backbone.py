@@ -2,13 +2,12 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 
-from keras_ctxseg._naming import nearest
 from keras_ctxseg.layers import NormalizeImages
-from keras_ctxseg.layers.normalize_images import NORMALIZATIONS
+from keras_ctxseg.layers.normalize_images import Statistics, read_normalization
 
 OUTPUT_STRIDES = (8, 16, 32)
 
@@ -84,29 +83,26 @@ class Backbone(abc.ABC):
             weights.
         features: One `FeatureInfo` a level, from fine to coarse.
         stages: `{level: function}` for levels 2 to 5, in order; a function takes and gives one
-            tensor.
-        mean, std: Of the normalisation, three numbers each on the 0...255 scale.
+            tensor. Empty where a backbone is no such sequence.
+        no_stages: Why `stages` is empty, or `""`.
+        mean, std: Of the normalisation, a number a channel on the 0...255 scale.
         padding: Of strided convolutions, `"symmetric"` or `"same"`; see `ConvNormAct`.
     """
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Statistics
+    std: Statistics
+    no_stages = ""
+    _measured = False
 
     def __init__(
         self,
         output_stride: int,
         channels: dict[int, int],
-        normalization: str | None = None,
+        normalization: str | Mapping | None = None,
         padding: str = "symmetric",
     ):
         if normalization is not None:
-            if normalization not in NORMALIZATIONS:
-                raise ValueError(
-                    f"`normalization` must be one of {list(NORMALIZATIONS)}. "
-                    f"Received: normalization={normalization!r}."
-                    + nearest(normalization, NORMALIZATIONS)
-                )
-            self.mean, self.std = NORMALIZATIONS[normalization]
+            self.read_normalization(normalization)
         if padding not in ("symmetric", "same"):
             raise ValueError(
                 f"`padding` must be 'symmetric' or 'same'. Received: padding={padding!r}"
@@ -122,6 +118,16 @@ class Backbone(abc.ABC):
             level: self._stage_function(level) for level in self.plans
         }
 
+    def read_normalization(self, normalization: str | Mapping) -> None:
+        """Sets `mean` and `std`.
+
+        Args:
+            normalization: A name, for RGB, which `normalize` adapts to other channels; or
+                `{"mean": ..., "std": ...}` for the images at hand.
+        """
+        self.mean, self.std = read_normalization(normalization)
+        self._measured = isinstance(normalization, Mapping)
+
     def _stage_function(self, level: int) -> Callable:
         return lambda x: self._stage(x, level, self.plans[level])
 
@@ -133,16 +139,47 @@ class Backbone(abc.ABC):
         """Takes normalised images to the level-1 feature map, at half their size."""
 
     def normalize(self, images):
-        """Takes RGB images in 0...255 to what the stem expects."""
-        return NormalizeImages(self.mean, self.std, name="normalize")(images)
+        """Takes images, RGB in 0...255, to what the stem expects.
+
+        Images of other channels get the mean over the colours of mean and deviation in each, unless
+        `normalization` gave numbers.
+        """
+        channels = images.shape[-1]
+        mean, std = (self._for_channels(values, channels) for values in (self.mean, self.std))
+        return NormalizeImages(mean, std, name="normalize")(images)
+
+    def _for_channels(self, values: Statistics, channels: int) -> Statistics:
+        if len(values) == channels:
+            return values
+        if len(values) > 1 and self._measured:
+            raise ValueError(
+                f"`normalization` must have one number, or one for each of the {channels} channels "
+                f"of the images. Received: {values}"
+            )
+        return (sum(values) / len(values),) * channels
 
     def __call__(self, images) -> dict:
-        """Takes images `(batch, height, width, 3)`, RGB in 0...255, to `{level: feature map}`."""
+        """Takes images `(batch, height, width, channels)` to `{level: feature map}`.
+
+        RGB images are in 0...255.
+        """
         x = self.stem(self.normalize(images))
         features = {1: x}
         for level, stage in self.stages.items():
             x = features[level] = stage(x)
         return features
+
+    def load_imagenet(self, model: keras.Model) -> str | None:
+        """Sets the backbone's weights in a model to published ImageNet ones.
+
+        Args:
+            model: Built on a backbone like this one.
+
+        Returns:
+            What was loaded, in a few words; `None` where the backbone itself knows of none, and
+            `keras_ctxseg.convert` is asked.
+        """
+        return None
 
     def channels(self, level: int) -> int:
         """Returns the channels of a level's feature map."""

@@ -1,10 +1,11 @@
 """MobileNetV2 (arXiv 1801.04381), dilated for segmentation as in its section 6.3."""
 
+from collections.abc import Mapping
+
 from keras import layers
 
 from keras_ctxseg.backbones.backbone import Backbone, StagePlan
 from keras_ctxseg.layers import ConvNormAct, DepthwiseConvNormAct
-from keras_ctxseg.layers.normalize_images import CENTRED_MEAN, CENTRED_STD
 
 # Level: (expansion, filters, repeats) of table 2, grouped by resolution. The first block of a level
 # subsamples; the paper's last 1×1 convolution to 1280 channels serves classification only.
@@ -34,10 +35,9 @@ class MobileNetV2(Backbone):
             context brings. From level 2 on, features see 7×7 pixels. (Ours.)
         padding: Of strided convolutions, `"symmetric"` (PyTorch's) or `"same"` (TensorFlow's, as
             keras.applications has it).
-        normalization: What the images are brought to: `"centred"`, `"imagenet"` or `"caffe"`.
+        normalization: What the images are brought to: `"centred"`, `"imagenet"`, `"caffe"` or
+            `{"mean": ..., "std": ...}`.
     """
-
-    mean, std = CENTRED_MEAN, CENTRED_STD
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class MobileNetV2(Backbone):
         width: float = 1.0,
         context_free_from: int | None = None,
         padding: str = "symmetric",
-        normalization: str = "centred",
+        normalization: str | Mapping = "centred",
     ):
         if width <= 0:
             raise ValueError(f"`width` must be positive. Received: width={width}")

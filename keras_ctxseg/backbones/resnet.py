@@ -1,10 +1,12 @@
 """Residual networks (arXiv 1512.03385), dilated for segmentation (DeepLabv3, arXiv 1706.05587)."""
 
+import functools
+from collections.abc import Callable, Mapping
+
 from keras import layers
 
 from keras_ctxseg.backbones.backbone import Backbone, StagePlan
 from keras_ctxseg.layers import ConvNormAct
-from keras_ctxseg.layers.normalize_images import IMAGENET_MEAN, IMAGENET_STD
 
 _BLOCKS = {
     18: ("basic", (2, 2, 2, 2)),
@@ -33,12 +35,11 @@ class ResNet(Backbone):
             keras.applications') instead of the 3×3 one (everybody's since).
         padding: Of strided convolutions and the pool, `"symmetric"` (PyTorch's) or `"same"`
             (TensorFlow's, as tf-models has it).
-        normalization: What the images are brought to: `"imagenet"`, `"centred"` or `"caffe"`.
+        normalization: What the images are brought to: `"imagenet"`, `"centred"`, `"caffe"` or
+            `{"mean": ..., "std": ...}`.
         activation: `"relu"`, or `"swish"`, as tf-models trained its DeepLabs; that one needs
             `padding="same"`.
     """
-
-    mean, std = IMAGENET_MEAN, IMAGENET_STD
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class ResNet(Backbone):
         half_dilation: bool = True,
         stride_in_1x1: bool = False,
         padding: str = "symmetric",
-        normalization: str = "imagenet",
+        normalization: str | Mapping = "imagenet",
         activation: str = "relu",
     ):
         if depth not in _BLOCKS:
@@ -160,3 +161,8 @@ class ResNet(Backbone):
             name=name,
         )
         return layer(x)
+
+
+def resnet_of_depth(depth: int) -> Callable[..., ResNet]:
+    """Makes the entry of the registry for one depth."""
+    return functools.partial(ResNet, depth)

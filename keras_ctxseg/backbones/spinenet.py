@@ -1,6 +1,6 @@
 """SpineNet (arXiv 1912.05027): a backbone whose resolution goes up and down, with atrous blocks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from keras import layers
 
@@ -18,7 +18,6 @@ from keras_ctxseg.backbones.block_tables import (
     required_nodes,
 )
 from keras_ctxseg.layers import ConvNormAct, ResizeNearest
-from keras_ctxseg.layers.normalize_images import IMAGENET_MEAN, IMAGENET_STD
 
 _STEM_BLOCK = BlockSpec(2, "bottleneck", (0, 1))
 
@@ -42,6 +41,8 @@ class SpineNet(Backbone):
         blocks: The block table: a name, `BlockSpec`s, or rows of plain data (see `read_blocks`).
         width: Multiplier of the filters of blocks and outputs, beside the scale's (ours).
         activation: `"relu"`, or `"swish"` as the parent was also trained.
+        normalization: What the images are brought to: `"imagenet"`, `"centred"`, `"caffe"` or
+            `{"mean": ..., "std": ...}`.
 
     Attributes:
         output_stride: Reduction of the finest output, `2^min_level`.
@@ -54,8 +55,6 @@ class SpineNet(Backbone):
         [(3, 256, 8), (4, 256, 16), (5, 256, 32)]
     """
 
-    mean, std = IMAGENET_MEAN, IMAGENET_STD
-
     def __init__(
         self,
         scale: str = "s49",
@@ -64,7 +63,9 @@ class SpineNet(Backbone):
         blocks: str | Iterable[BlockSpec | Sequence] = "parent",
         width: float = 1.0,
         activation: str = "relu",
+        normalization: str | Mapping = "imagenet",
     ):
+        self.read_normalization(normalization)
         if scale not in SCALES:
             raise ValueError(
                 f"`scale` must be one of {list(SCALES)}. Received: scale={scale!r}."

@@ -1,10 +1,11 @@
 """Aligned Xception-65 (DeepLabv3+, arXiv 1802.02611, section 3.2 and figure 4)."""
 
+from collections.abc import Mapping
+
 from keras import layers
 
 from keras_ctxseg.backbones.backbone import Backbone, StagePlan
 from keras_ctxseg.layers import ConvNormAct, DepthwiseConvNormAct
-from keras_ctxseg.layers.normalize_images import CENTRED_MEAN, CENTRED_STD
 
 
 class Xception65(Backbone):
@@ -17,13 +18,20 @@ class Xception65(Backbone):
     Args:
         output_stride: 8, 16 or 32.
         middle_repeats: Blocks of the middle flow; 16 make Xception-65.
+        normalization: What the images are brought to: `"centred"`, `"imagenet"`, `"caffe"` or
+            `{"mean": ..., "std": ...}`.
     """
 
-    mean, std = CENTRED_MEAN, CENTRED_STD
-
-    def __init__(self, output_stride: int = 32, *, middle_repeats: int = 16):
+    def __init__(
+        self,
+        output_stride: int = 32,
+        *,
+        middle_repeats: int = 16,
+        normalization: str | Mapping = "centred",
+    ):
         self.middle_repeats = middle_repeats
-        super().__init__(output_stride, {1: 64, 2: 128, 3: 256, 4: 728, 5: 2048})
+        channels = {1: 64, 2: 128, 3: 256, 4: 728, 5: 2048}
+        super().__init__(output_stride, channels, normalization)
 
     def stem(self, x):
         x = ConvNormAct(32, 3, strides=2, name="backbone_stem_conv1")(x)

@@ -167,8 +167,7 @@ def _command() -> str:
 
 
 def _model(arguments: argparse.Namespace) -> None:
-    from keras_ctxseg.benchmark.models import benchmark_models
-    from keras_ctxseg.models.registry import build
+    import keras_ctxseg as ctx
 
     size = arguments.size or (512, 512)
     overrides = list(arguments.overrides)
@@ -179,9 +178,9 @@ def _model(arguments: argparse.Namespace) -> None:
         (arguments.model, overrides),
         *((words[0], words[1:]) for words in map(shlex.split, arguments.against)),
     ):
-        model = build(name, arguments.num_classes, **_options(options))
+        model = ctx.models.build(name, arguments.num_classes, **_options(options))
         models[" ".join([name, *options])] = model
-    results = benchmark_models(
+    results = ctx.benchmark.benchmark_models(
         models,
         size,
         form=arguments.form,
@@ -211,10 +210,10 @@ def _machine() -> str:
 
 
 def _layers(arguments: argparse.Namespace) -> None:
-    from keras_ctxseg.benchmark.layers import compare_atrous_layers
+    import keras_ctxseg as ctx
 
     size = arguments.size or (65, 65)
-    result = compare_atrous_layers(
+    result = ctx.benchmark.compare_atrous_layers(
         arguments.channels,
         arguments.filters,
         tuple(arguments.rates),
@@ -238,9 +237,9 @@ def _pipeline(arguments: argparse.Namespace) -> None:
 
     config = load_config(arguments.pipeline, arguments.overrides)
 
-    from keras_ctxseg.benchmark.pipeline import compare_pipeline
+    import keras_ctxseg as ctx
 
-    result = compare_pipeline(config)
+    result = ctx.benchmark.compare_pipeline(config)
     print(f"{config.name}: {config.model.name}, batch {config.training.batch_size}, crop "
           f"{config.augmentation.crop_size[0]}x{config.augmentation.crop_size[1]}")  # fmt: skip
     print(f"pipeline alone  {result.pipeline:8.1f} images/s, "

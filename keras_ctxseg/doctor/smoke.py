@@ -30,10 +30,10 @@ def _import(parts: dict) -> str:
     import keras
     import tensorflow as tf
 
-    from keras_ctxseg._version import __version__
+    import keras_ctxseg
 
     parts["folder"] = Path(tempfile.mkdtemp(prefix="ctxseg_doctor_"))
-    return f"keras_ctxseg {__version__}, keras {keras.version()}, TF {tf.__version__}"
+    return f"keras_ctxseg {keras_ctxseg.__version__}, keras {keras.version()}, TF {tf.__version__}"
 
 
 def _devices(parts: dict) -> str:
@@ -52,13 +52,12 @@ def _devices(parts: dict) -> str:
 def _build(parts: dict) -> str:
     import keras
 
-    from keras_ctxseg.models.registry import build
-    from keras_ctxseg.training.compilation import default_compile
+    import keras_ctxseg as ctx
 
     keras.utils.set_random_seed(0)
-    model = build("fcn_mobilenet_v2", CLASSES, width=0.25, filters=8)
+    model = ctx.models.build("fcn_mobilenet_v2", CLASSES, width=0.25, filters=8)
     # Fast enough that one step moves every weight by more than rounding.
-    model.compile(**default_compile(model, learning_rate=0.1))
+    model.compile(**ctx.training.default_compile(model, learning_rate=0.1))
     parts["model"] = model
     return f"{model.name}, {model.count_params():,} parameters"
 
@@ -106,10 +105,10 @@ def _save_and_load(parts: dict) -> str:
 
 
 def _export(parts: dict) -> str:
-    from keras_ctxseg.export.litert.export import export_litert
+    import keras_ctxseg as ctx
 
     path = parts["folder"] / "model.tflite"
-    result = export_litert(parts["model"], path, (SIZE, SIZE))
+    result = ctx.export.export_litert(parts["model"], path, (SIZE, SIZE))
     return f"{path.stat().st_size / 2**20:.1f} MiB, softmax differs by " \
         f"{result.parity.max_softmax_difference:.0e}"  # fmt: skip
 

@@ -7,6 +7,8 @@ from keras_ctxseg._lazy import lazy_exports
 if TYPE_CHECKING:
     from keras_ctxseg.layers.aspp import ASPP
     from keras_ctxseg.layers.atrous_consensus import AtrousConsensus
+    from keras_ctxseg.layers.atrous_conv import AtrousConv2D
+    from keras_ctxseg.layers.atrous_pooling import AtrousPooling2D
     from keras_ctxseg.layers.batch_norm import BatchNorm
     from keras_ctxseg.layers.collapsed import CollapsedConv2D, CollapsedDepthwiseConv2D
     from keras_ctxseg.layers.context_encoding import ContextEncoding, EncodedSemantics
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     )
     from keras_ctxseg.layers.encoding import Encoding, encode
     from keras_ctxseg.layers.image_pooling import ImagePooling
+    from keras_ctxseg.layers.layer_scale import LayerScale
     from keras_ctxseg.layers.normalize_images import NormalizeImages
     from keras_ctxseg.layers.rearranged_arithmetic import rearrangement
     from keras_ctxseg.layers.relation_propagator import RelationPropagator

@@ -1,7 +1,11 @@
 """The first layer of every model: from RGB in 0...255 to what a backbone expects."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 from keras import ops
+
+from keras_ctxseg._naming import nearest
 
 # Per-channel statistics of ImageNet on the 0...255 scale, as used by torchvision's ResNets.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -17,17 +21,56 @@ NORMALIZATIONS = {
     "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
 }
 
+Statistics = tuple[float, ...]
+
+
+def read_normalization(normalization: str | Mapping) -> tuple[Statistics, Statistics]:
+    """Returns mean and deviation, given by name or as numbers.
+
+    Args:
+        normalization: A key of `NORMALIZATIONS`, or `{"mean": ..., "std": ...}`: a number each, or
+            one a channel, on the scale of the images.
+
+    Raises:
+        ValueError: If there is no such name, or if the numbers do not fit or are not positive.
+    """
+    if isinstance(normalization, str):
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"`normalization` must be one of {list(NORMALIZATIONS)}, or {{'mean': ..., "
+                f"'std': ...}}. Received: normalization={normalization!r}."
+                + nearest(normalization, NORMALIZATIONS)
+            )
+        return NORMALIZATIONS[normalization]
+    if not isinstance(normalization, Mapping) or set(normalization) != {"mean", "std"}:
+        raise ValueError(
+            "`normalization` must be a name or {'mean': ..., 'std': ...}. "
+            f"Received: normalization={normalization!r}"
+        )
+    mean, std = (_numbers(normalization[key]) for key in ("mean", "std"))
+    if not mean or len({len(mean), len(std)} - {1}) > 1 or not all(value > 0 for value in std):
+        raise ValueError(
+            "`normalization` must have as many deviations as means, all positive. "
+            f"Received: normalization={normalization!r}"
+        )
+    count = max(len(mean), len(std))
+    return mean * (count // len(mean)), std * (count // len(std))
+
+
+def _numbers(values: float | Sequence[float]) -> Statistics:
+    return tuple(float(value) for value in (values if isinstance(values, Sequence) else [values]))
+
 
 @keras.saving.register_keras_serializable("keras_ctxseg")
 class NormalizeImages(keras.layers.Layer):
     """`(images - mean) / std` per channel, computed in float32 and cast to the compute dtype.
 
     Args:
-        mean: Three numbers on the 0...255 scale.
-        std: Three numbers on the 0...255 scale.
+        mean: One number a channel, on the 0...255 scale.
+        std: One number a channel, on the 0...255 scale.
 
     Call arguments:
-        images: `(batch, height, width, 3)`, RGB in 0...255.
+        images: `(batch, height, width, channels)`; RGB in 0...255.
     """
 
     def __init__(self, mean=IMAGENET_MEAN, std=IMAGENET_STD, **kwargs):

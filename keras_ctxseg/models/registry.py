@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_ctxseg._options import Option, checked_options, options_of
+from keras_ctxseg.backbones import Backbone
 from keras_ctxseg.models.deeplab import deeplabv3, deeplabv3plus, ksac
 from keras_ctxseg.models.encnet import encnet
 from keras_ctxseg.models.encnet_cifar import encnet_cifar
@@ -122,14 +123,17 @@ def build(
         raise ValueError(
             f"`num_classes` must be an integer of at least 1. Received: num_classes={num_classes!r}"
         )
+    backbone = None
     if name in CLASSIFIERS:
         if output_stride is not None:
             options["output_stride"] = output_stride
         model = _classifier(name, num_classes, input_shape, options)
     else:
-        model = _segmentation_model(name, num_classes, input_shape, output_stride, options)
+        model, backbone = _segmentation_model(
+            name, num_classes, input_shape, output_stride, options
+        )
     if weights is not None:
-        load_weights(model, weights)
+        load_weights(model, weights, backbone)
     return model
 
 
@@ -143,7 +147,7 @@ def _classifier(name, num_classes, input_shape, options) -> ClassificationModel:
 
 def _segmentation_model(
     name, num_classes, input_shape, output_stride, options
-) -> SegmentationModel:
+) -> tuple[SegmentationModel, Backbone]:
     family_name, backbone_name = split_name(name, CLASSIFIERS)
     family = FAMILIES[family_name]
     images = _images((None, None, 3) if input_shape is None else input_shape)
@@ -157,7 +161,7 @@ def _segmentation_model(
     )
     outputs = family.outputs(images, backbone, num_classes, **_of(family.options, options))
     _check_outputs(family_name, outputs, images, num_classes)
-    return SegmentationModel(images, outputs, name=name)
+    return SegmentationModel(images, outputs, name=name), backbone
 
 
 def _of(known: Mapping[str, Option], options: Mapping[str, Any]) -> dict[str, Any]:

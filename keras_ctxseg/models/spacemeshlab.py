@@ -77,6 +77,13 @@ def spacemeshlab(
 
 def _with_memory(images, backbone, branch):
     """The branch's last map, and the backbone's features, which it has had a part in, by level."""
+    if not backbone.stages:
+        name = getattr(backbone, "name", type(backbone).__name__)
+        raise ValueError(
+            f"SpaM exchanges with the backbone between its stages, and {name!r} has none"
+            + (f": {backbone.no_stages}" if backbone.no_stages else "")
+            + ". Build the model with spam=False"
+        )
     x = backbone.normalize(images)
     memory = branch(x)
     x = backbone.stem(x)

@@ -5,7 +5,7 @@ found, not the paper's network; its parent's (SpineNet, arXiv 1912.05027) is `bl
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
@@ -27,6 +27,7 @@ def spinenet_for_segmentation(
     blocks: str | Sequence = "searched",
     width: float = 1.0,
     activation: str = "relu",
+    normalization: str | Mapping = "imagenet",
 ) -> SpineNet:
     """Makes the backbone of `spinenet_seg_*`.
 
@@ -43,6 +44,8 @@ def spinenet_for_segmentation(
             `[level, type, [parent, parent], is_output, dilation]`, as a search writes them.
         width: Multiplier of the filters of blocks and outputs (ours).
         activation: `"relu"` or `"swish"`.
+        normalization: What the images are brought to: `"imagenet"`, `"centred"`, `"caffe"` or
+            `{"mean": ..., "std": ...}`.
 
     Raises:
         ValueError: If an argument is none of these.
@@ -55,7 +58,7 @@ def spinenet_for_segmentation(
     level = _FINEST_LEVEL[output_stride]
     if max_level is None:
         max_level = max(level, _SEARCHED_MAX_LEVEL) if blocks == "searched" else level
-    return SpineNet(scale, level, max_level, blocks, width, activation)
+    return SpineNet(scale, level, max_level, blocks, width, activation, normalization)
 
 
 SPINENETS: dict[str, Callable[..., Backbone]] = {

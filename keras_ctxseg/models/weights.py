@@ -8,8 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+import keras_ctxseg
 from keras_ctxseg._naming import nearest
-from keras_ctxseg._registration import register_classes
+from keras_ctxseg.backbones import Backbone
 from keras_ctxseg.models import weights_elsewhere
 from keras_ctxseg.models.segmentation_model import SegmentationModel
 
@@ -17,7 +18,9 @@ _LOG = logging.getLogger("keras_ctxseg")
 _OWN = (".weights.h5", ".keras")
 
 
-def load_weights(model: SegmentationModel, weights: str | os.PathLike) -> None:
+def load_weights(
+    model: SegmentationModel, weights: str | os.PathLike, backbone: Backbone | None = None
+) -> None:
     """Sets a model's weights, and logs what became of them.
 
     Args:
@@ -25,6 +28,7 @@ def load_weights(model: SegmentationModel, weights: str | os.PathLike) -> None:
         weights: Path of a `.weights.h5` or `.keras` file of the same model (a classifier of another
             number of classes keeps its initial values); `"imagenet"`; or `source:path`, an URL
             with a checksum, or both: see `keras_ctxseg.convert`.
+        backbone: What the model was built on; it may know its own published weights.
 
     Raises:
         ValueError: If there is no such file, or if it belongs to another model.
@@ -33,7 +37,7 @@ def load_weights(model: SegmentationModel, weights: str | os.PathLike) -> None:
     if weights_elsewhere.is_elsewhere(text):
         if weights_elsewhere.load is None:
             raise ValueError(f"`weights`: {text!r} needs keras_ctxseg.convert, which is not there")
-        _LOG.warning("%s: %s", model.name, weights_elsewhere.load(model, text))
+        _LOG.warning("%s: %s", model.name, weights_elsewhere.load(model, text, backbone))
         return
     summary = load_own_weights(model, Path(text))
     if summary:
@@ -73,7 +77,7 @@ def load_own_weights(model: SegmentationModel, path: Path) -> str:
 
 
 def _load_model(model: SegmentationModel, path: Path) -> str:
-    register_classes()
+    keras_ctxseg.register_classes()
     source = keras.models.load_model(path, compile=False)
     theirs = {weight.path: weight for weight in source.weights}
     ours = {weight.path: weight for weight in model.weights}

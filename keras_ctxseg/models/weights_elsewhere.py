@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-# Function `(model, weights)` that sets the weights and says in a few lines what became of them.
-load: Callable[[Any, str], str] | None = None
+# Function `(model, weights, backbone)` that sets the weights and says what became of them.
+load: Callable[[Any, str, Any], str] | None = None
 
 _PREFIX = re.compile(r"^[a-z][\w-]+:(?!//)")
 
