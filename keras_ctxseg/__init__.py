@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from keras_ctxseg._lazy import lazy_exports
+from keras_ctxseg._registration import register_classes
 from keras_ctxseg._version import __version__
 from keras_ctxseg.models import weights_elsewhere
 
@@ -44,36 +45,6 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(__name__)
 __all__ += ["__version__"]
 
-# Every module that registers classes with Keras; a test compares this list with the source.
-_REGISTERED = (
-    "layers.aspp",
-    "layers.atrous_consensus",
-    "layers.atrous_conv",
-    "layers.atrous_pooling",
-    "layers.batch_norm",
-    "layers.collapsed",
-    "layers.context_encoding",
-    "layers.conv_norm_act",
-    "layers.encoding",
-    "layers.image_pooling",
-    "layers.layer_scale",
-    "layers.normalize_images",
-    "layers.relation_propagator",
-    "layers.relational_semantics",
-    "layers.resize",
-    "layers.resize_nearest",
-    "layers.shared_kernel",
-    "layers.shared_kernel_aspp",
-    "layers.spam_branch",
-    "losses.center_losses",
-    "losses.class_presence",
-    "losses.segmentation_crossentropy",
-    "metrics.confusion",
-    "models.segmentation_model",
-    "training.optimizers",
-    "training.schedule",
-)
-
 
 def _load_elsewhere(model, weights: str, backbone=None) -> str:
     return importlib.import_module(f"{__name__}.convert").load_elsewhere(model, weights, backbone)
@@ -81,12 +52,6 @@ def _load_elsewhere(model, weights: str, backbone=None) -> str:
 
 # The core must not look upwards to where other projects' weights are converted; it is told here.
 weights_elsewhere.load = _load_elsewhere
-
-
-def register_classes() -> None:
-    """Registers every class of the package with Keras; call it before a model is loaded."""
-    for module in _REGISTERED:
-        importlib.import_module(f"{__name__}.{module}")
 
 
 # The `ctxseg` command prints its help without waiting for Keras: there, whoever loads a model

@@ -21,6 +21,17 @@ MISMATCH = object()
 """What `convert` returns for a value of another type."""
 
 
+if typing.TYPE_CHECKING:
+    DottedName = str
+else:
+
+    class DottedName(str):
+        """The type of an option that names a class or function of any module; values are `str`.
+
+        `my_package.MyLoss`, or `my_package>MyLoss` as registered with Keras.
+        """
+
+
 @dataclasses.dataclass(frozen=True)
 class Option:
     """One option.
@@ -120,7 +131,8 @@ def describe(kind: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(describe(argument) for argument in arguments))
     if origin is Literal:
-        return "one of " + ", ".join(repr(argument) for argument in arguments)
+        words = ", ".join(repr(argument) for argument in arguments)
+        return f"one of {words}" if len(arguments) > 1 else words
     if origin is tuple and arguments:
         if arguments[-1] is Ellipsis:
             return f"a list, each entry {describe(arguments[0])}"
@@ -130,6 +142,7 @@ def describe(kind: Any) -> str:
         float: "a number",
         bool: "true or false",
         str: "a string",
+        DottedName: "a dotted name",
         os.PathLike: "a path",
         tuple: "a list",
         Sequence: "a list",
@@ -142,8 +155,11 @@ def describe(kind: Any) -> str:
 
 def suggest(value: Any, kind: Any) -> str:
     """Returns the nearest right word where a type is a choice of words, or `""`."""
-    choices = [choice for choice in get_args(kind) if isinstance(choice, str)]
-    return nearest(value, choices) if isinstance(value, str) else ""
+    choices = [*get_args(kind)]
+    for inner in get_args(kind):
+        choices += get_args(inner)
+    words = [choice for choice in choices if isinstance(choice, str)]
+    return nearest(value, words) if isinstance(value, str) else ""
 
 
 def convert(value: Any, kind: Any) -> Any:
@@ -170,6 +186,9 @@ def convert(value: Any, kind: Any) -> Any:
         return value if isinstance(value, numbers.Integral) else MISMATCH
     if kind in (bool, str, type(None), os.PathLike):
         return value if isinstance(value, kind) else MISMATCH
+    if kind is DottedName:
+        named = isinstance(value, str) and ("." in value or ">" in value)
+        return value if named else MISMATCH
     if kind in (Mapping, dict):
         return dict(value) if isinstance(value, Mapping) else MISMATCH
     return value

@@ -1,6 +1,7 @@
 """Which part may look at which, read from the source: no import runs upwards, no circles."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -41,9 +42,14 @@ BACKEND_FILES = {
 REPLICAS = "keras_ctxseg.distribution"
 
 
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _imports(path: Path):
     """Yields `(module, at_top_level)` of every import; relative imports do not occur."""
-    tree = ast.parse(path.read_text())
+    tree = _tree(path)
     top_level = set(map(id, tree.body))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -60,6 +66,86 @@ def _imports(path: Path):
 
 def _files(part: str):
     return sorted((ROOT / part).rglob("*.py"))
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _type_checking(tree):
+    """The statements under `if TYPE_CHECKING:`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from node.body
+
+
+def _import_graph() -> dict[str, set[str]]:
+    """The package's modules that each module imports, at the top, in functions, for types.
+
+    A name of a lazy package counts as an import of the module that owns it. Modules named in
+    strings (registries) are not followed.
+    """
+    files = {_module(path): path for path in ROOT.rglob("*.py")}
+    trees = {name: _tree(path) for name, path in files.items()}
+    homes = {
+        f"{name}.{alias.name}": statement.module
+        for name, tree in trees.items()
+        if files[name].name == "__init__.py"
+        for statement in _type_checking(tree)
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+
+    def imported(name: str):
+        lazy = {id(node) for node in _type_checking(trees[name])}
+        for node in ast.walk(trees[name]):
+            if files[name].name == "__init__.py" and id(node) in lazy:
+                continue
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield node.module
+                whole = (f"{node.module}.{alias.name}" for alias in node.names)
+                yield from (homes.get(each, each) for each in whole)
+
+    graph = {}
+    for name in files:
+        found = set()
+        for module in imported(name):
+            # Importing `a.b.c` runs `a.b` too, unless the importer is inside it.
+            parts = module.split(".")
+            for length in range(1, len(parts) + 1):
+                package = ".".join(parts[:length])
+                inside = f"{name}.".startswith(f"{package}.") and package != module
+                if package in files and package != name and not inside:
+                    found.add(package)
+        graph[name] = found
+    return graph
+
+
+def test_no_circles():
+    """Not inside a room either: from no module does a chain of imports lead back to it."""
+    graph = _import_graph()
+    assert "keras_ctxseg.layers.aspp" in graph["keras_ctxseg.models.deeplab"]
+    # Takes away what imports nothing that is left, or is imported by nothing; circles stay.
+    while True:
+        imported = set().union(*graph.values())
+        kept = {name for name in graph if name in imported and graph[name] & graph.keys()}
+        if kept == graph.keys():
+            break
+        graph = {name: graph[name] & kept for name in kept}
+    assert not graph
+
+
+def test_nothing_inside_imports_the_root():
+    """`import keras_ctxseg as ctx` inside the package would hide which part is meant."""
+    for path in sorted(set(ROOT.rglob("*.py")) - {ROOT / "__init__.py"}):
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.Import):
+                assert "keras_ctxseg" not in {alias.name for alias in node.names}, path
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module != "keras_ctxseg", path
 
 
 def test_every_part_has_its_rule():
@@ -120,7 +206,7 @@ def test_the_ignore_label_is_written_once():
     """`ignore_label=255` as a default, an argument or a constant; docstrings may say it."""
     found = []
     for path in ROOT.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_tree(path)):
             if isinstance(node, ast.arguments):
                 given = [*node.posonlyargs, *node.args][::-1]
                 pairs = [*zip(given, node.defaults[::-1], strict=False)]

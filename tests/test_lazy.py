@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import keras_ctxseg
+from keras_ctxseg._registration import REGISTERED
 
 ROOT = Path(keras_ctxseg.__file__).parent
 PACKAGES = [name for name in keras_ctxseg.__all__ if name != "__version__"]
@@ -59,7 +60,7 @@ def test_the_root_registers_every_class():
         for path in ROOT.rglob("*.py")
         if "@keras.saving.register_keras_serializable" in path.read_text()
     }
-    assert set(keras_ctxseg._REGISTERED) == registering
+    assert set(REGISTERED) == registering
 
 
 def test_the_command_loads_what_was_saved(tmp_path):

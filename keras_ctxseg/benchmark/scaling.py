@@ -171,11 +171,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--replicas", type=int, nargs="+", default=[1, 2, 8, 32, 128, 512, 2048, 8192]
     )
     options = parser.parse_args(argv)
-    from keras_ctxseg import models
+    from keras_ctxseg.models.registry import build
 
     network = Network(options.gigabits * 1e9 / 8, options.latency)
     for name in options.models:
-        traffic = Traffic.of(models.build(name, options.num_classes), options.sync)
+        traffic = Traffic.of(build(name, options.num_classes), options.sync)
         settings = (options.step_seconds, options.images, options.jitter, options.replicas)
         print(table(name, traffic, network, *settings), end="\n\n")
 

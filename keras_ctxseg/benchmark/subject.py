@@ -97,7 +97,7 @@ def _code() -> str:
     rooms = ("backbones", "export", "heads", "layers", "models")
     files = [
         *package.glob("*.py"),
-        *(path for room in rooms for path in (package / room).glob("*.py")),
+        *(path for room in rooms for path in (package / room).rglob("*.py")),
     ]
     digest = hashlib.sha256()
     for path in sorted(files):

@@ -167,7 +167,8 @@ def _command() -> str:
 
 
 def _model(arguments: argparse.Namespace) -> None:
-    import keras_ctxseg as ctx
+    from keras_ctxseg.benchmark.models import benchmark_models
+    from keras_ctxseg.models.registry import build
 
     size = arguments.size or (512, 512)
     overrides = list(arguments.overrides)
@@ -178,9 +179,9 @@ def _model(arguments: argparse.Namespace) -> None:
         (arguments.model, overrides),
         *((words[0], words[1:]) for words in map(shlex.split, arguments.against)),
     ):
-        model = ctx.models.build(name, arguments.num_classes, **_options(options))
+        model = build(name, arguments.num_classes, **_options(options))
         models[" ".join([name, *options])] = model
-    results = ctx.benchmark.benchmark_models(
+    results = benchmark_models(
         models,
         size,
         form=arguments.form,
@@ -210,10 +211,10 @@ def _machine() -> str:
 
 
 def _layers(arguments: argparse.Namespace) -> None:
-    import keras_ctxseg as ctx
+    from keras_ctxseg.benchmark.layers import compare_atrous_layers
 
     size = arguments.size or (65, 65)
-    result = ctx.benchmark.compare_atrous_layers(
+    result = compare_atrous_layers(
         arguments.channels,
         arguments.filters,
         tuple(arguments.rates),
@@ -237,9 +238,9 @@ def _pipeline(arguments: argparse.Namespace) -> None:
 
     config = load_config(arguments.pipeline, arguments.overrides)
 
-    import keras_ctxseg as ctx
+    from keras_ctxseg.benchmark.pipeline import compare_pipeline
 
-    result = ctx.benchmark.compare_pipeline(config)
+    result = compare_pipeline(config)
     print(f"{config.name}: {config.model.name}, batch {config.training.batch_size}, crop "
           f"{config.augmentation.crop_size[0]}x{config.augmentation.crop_size[1]}")  # fmt: skip
     print(f"pipeline alone  {result.pipeline:8.1f} images/s, "

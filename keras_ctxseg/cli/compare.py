@@ -45,9 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import keras_ctxseg as ctx
+    from keras_ctxseg.evaluation.comparison.paired import compare
+    from keras_ctxseg.evaluation.comparison.report import write_comparison
+    from keras_ctxseg.evaluation.comparison.table import comparison_table
 
-    comparison = ctx.evaluation.compare(
+    comparison = compare(
         _groups(arguments.runs),
         arguments.split,
         arguments.resamples,
@@ -56,12 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.any_protocol,
         arguments.block,
     )
-    print(ctx.evaluation.comparison_table(comparison))
+    print(comparison_table(comparison))
     if arguments.json:
         print(f"\nFigures    {comparison.to_json(arguments.json)}")
     if arguments.html:
         palette, pictures = _pictures(comparison, arguments.pictures)
-        path = ctx.evaluation.write_comparison(
+        path = write_comparison(
             comparison,
             arguments.html,
             palette,
@@ -78,7 +80,10 @@ def _pictures(comparison, count: int):
 
     Without pictures, and with a word on why, where a run's checkpoint or data are not at hand.
     """
-    import keras_ctxseg as ctx
+    from keras_ctxseg.data.dataset import evaluation_examples
+    from keras_ctxseg.evaluation.comparison.report import disputed_images
+    from keras_ctxseg.inference.predictor import Predictor
+    from keras_ctxseg.inference.protocol import Protocol
     from keras_ctxseg.runs.assembly import load_dataset
     from keras_ctxseg.runs.checkpoint import load_checkpoint
 
@@ -94,14 +99,12 @@ def _pictures(comparison, count: int):
             dataset = load_dataset(opened.config)
             palette = dataset.palette
             model = load_checkpoint(opened.checkpoint, dataset.num_classes)
-            protocol = ctx.evaluation.Protocol(**run.protocol)
+            protocol = Protocol(**run.protocol)
             networks[group.name] = (
-                ctx.evaluation.Predictor(model, protocol).label,
-                ctx.data.evaluation_examples(
-                    dataset, run.source["split"], opened.config.data.image_scale
-                ),
+                Predictor(model, protocol).label,
+                evaluation_examples(dataset, run.source["split"], opened.config.data.image_scale),
             )
-        return palette, ctx.evaluation.disputed_images(names, networks)
+        return palette, disputed_images(names, networks)
     except (ValueError, OSError) as error:
         print(f"ctxseg: the report goes without pictures: {error}", file=sys.stderr)
         return None, []

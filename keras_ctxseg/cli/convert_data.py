@@ -26,10 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = load_config(arguments.config, arguments.overrides)
 
-    from keras_ctxseg import data
+    from keras_ctxseg.data.registry import load
     from keras_ctxseg.data.tfrecord import write_classes, write_tfrecords
 
-    dataset = data.load(config.data.name, **config.data.options)
+    dataset = load(config.data.name, **config.data.options)
     for split in arguments.split or dataset.splits:
         files = write_tfrecords(
             dataset, split, arguments.output, arguments.shards, arguments.image_format

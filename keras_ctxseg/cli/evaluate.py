@@ -47,8 +47,10 @@ def evaluate(
     segments: bool = False,
 ):
     """Scores, prints the table, and writes `scores.json` and `report.html` into `output`."""
-    import keras_ctxseg as ctx
+    from keras_ctxseg.data.dataset import evaluation_examples
     from keras_ctxseg.evaluation.panoptic_files import segment_files
+    from keras_ctxseg.evaluation.report import write_report
+    from keras_ctxseg.evaluation.samples import report_samples
     from keras_ctxseg.runs.assembly import build_evaluator, load_dataset
     from keras_ctxseg.runs.checkpoint import load_checkpoint
     from keras_ctxseg.runs.run_directory import RunDirectory
@@ -58,7 +60,7 @@ def evaluate(
     run = RunDirectory(opened.folder)
     output = output or run.evaluation(split, opened.changes)
     dataset = load_dataset(config)
-    examples = ctx.data.evaluation_examples(dataset, split, config.data.image_scale)
+    examples = evaluation_examples(dataset, split, config.data.image_scale)
     model = load_checkpoint(opened.checkpoint, dataset.num_classes)
     evaluator = build_evaluator(config, model, dataset, progress=sys.stdout.isatty())
     output.mkdir(parents=True, exist_ok=True)
@@ -68,10 +70,8 @@ def evaluate(
         file.close()
     print(result.table())
     result.to_json(output / "scores.json", _source(opened, split, output))
-    samples = ctx.evaluation.report_samples(
-        evaluator, examples, result, config.evaluation.report_images
-    )
-    report = ctx.evaluation.write_report(
+    samples = report_samples(evaluator, examples, result, config.evaluation.report_images)
+    report = write_report(
         result,
         samples,
         output / "report.html",

@@ -23,18 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import fnmatch
 
-    import keras_ctxseg as ctx
+    from keras_ctxseg.data import registry as datasets
+    from keras_ctxseg.models import registry as models
     from keras_ctxseg.runs.imports import import_modules
 
     import_modules(arguments.imports, "--imports")
     if arguments.what == "models":
-        names = ctx.models.list_models(arguments.pattern)
-        notes = {name: ctx.models.model_note(name) for name in names}
-        options_of = ctx.models.model_options
+        names = models.list_models(arguments.pattern)
+        notes = {name: models.model_note(name) for name in names}
+        options_of = models.model_options
     else:
-        names = fnmatch.filter(ctx.data.list_datasets(), arguments.pattern)
+        names = fnmatch.filter(datasets.list_datasets(), arguments.pattern)
         notes = {}
-        options_of = ctx.data.dataset_options
+        options_of = datasets.dataset_options
     for name in names:
         note = notes.get(name)
         print(f"{name}  ({note})" if note else name)

@@ -78,7 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _draw(config, runs: dict[str, OpenedRun]) -> Path:
     """Image, truth and both predictions for the first validation images."""
-    import keras_ctxseg as ctx
+    from keras_ctxseg.data.dataset import evaluation_examples
+    from keras_ctxseg.evaluation.samples import draw_side_by_side
     from keras_ctxseg.runs.assembly import build_evaluator, load_dataset
     from keras_ctxseg.runs.checkpoint import load_checkpoint
 
@@ -89,8 +90,8 @@ def _draw(config, runs: dict[str, OpenedRun]) -> Path:
         )
         for title, run in runs.items()
     }
-    examples = ctx.data.evaluation_examples(dataset, config.data.validation_split)
-    return ctx.evaluation.draw_side_by_side(
+    examples = evaluation_examples(dataset, config.data.validation_split)
+    return draw_side_by_side(
         examples.take(PICTURE_ROWS),
         evaluators,
         dataset.palette,

@@ -16,9 +16,10 @@ def main(path: str, height: str, width: str, passes: str) -> None:
     import numpy as np
     import tensorflow as tf
 
-    import keras_ctxseg  # noqa: F401 - registers the layers
+    from keras_ctxseg._registration import register_classes
     from keras_ctxseg.costs.graph import traced
 
+    register_classes()
     model = keras.models.load_model(path, compile=False)
     shape = (1, int(height), int(width), 3)
     function = traced(model, shape)

@@ -19,8 +19,10 @@ from keras_ctxseg.data.readers import PackedExamples
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL, panoptic_labels
 from keras_ctxseg.runs import assembly
 from keras_ctxseg.runs.config import RunConfig
+from keras_ctxseg.runs.imports import import_modules
 from keras_ctxseg.runs.plan import Plan
 from keras_ctxseg.training.compilation import compile_arguments
+from keras_ctxseg.training.recipe_parts import check_names
 
 SIZE = (65, 65)
 EXAMPLES = 2  # drawn for each split of a stand-in
@@ -106,6 +108,8 @@ def dry_run(
         ValueError: a recipe that cannot run, or a NaN or infinite loss.
     """
     began = time.perf_counter()
+    import_modules(config.imports, f"the recipe {config.name}")
+    check_names(config.training)
     small = replace(
         config,
         augmentation=replace(config.augmentation, crop_size=size),

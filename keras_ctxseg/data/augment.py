@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
 from keras_ctxseg.data.augmentations import Example, affine
 from keras_ctxseg.data.augmentations.color import recolor
+from keras_ctxseg.data.augmentations.custom import apply_custom
 from keras_ctxseg.data.augmentations.example import Draw, Seed, derived, index_below, table, uniform
 from keras_ctxseg.data.augmentations.mixing import mosaic, of_half_the_classes, paste
 from keras_ctxseg.data.augmentations.rand_augment import RandAugment
@@ -47,7 +48,7 @@ def augment(
     image, label, paddings = _show(image, label, config.crop_size, seed, config, ignore_label)
     image = _change_colors(image, seed, config)
     image, label = pad(image, label, paddings)
-    return _finished(image, label, config, ignore_label)
+    return _finished(image, label, seed, config, ignore_label)
 
 
 def augment_and_mix(
@@ -118,7 +119,7 @@ def augment_and_mix(
     image, label = tf.cond(is_mixed, lambda: mixed_onto(example), lambda: example)
     image, _ = fill_outside(image, label, config.pad_value, ignore_label)
     image = _change_colors(image, seed, config)
-    return _finished(image, label, config, ignore_label)
+    return _finished(image, label, seed, config, ignore_label)
 
 
 def _show(image, label, size, seed, config, ignore_label, turns=True):
@@ -172,6 +173,7 @@ def _rand_augment(seed, config) -> RandAugment:
     return RandAugment(config.rand_augment, derived(seed, Draw.RAND_AUGMENT))
 
 
-def _finished(image, label, config, ignore_label) -> Example:
+def _finished(image, label, seed, config, ignore_label) -> Example:
+    image, label = apply_custom(config.custom, image, label, seed)
     image, label = fill_outside(image, label, config.pad_value, ignore_label)
     return tf.ensure_shape(image, (*config.crop_size, 3)), tf.ensure_shape(label, config.crop_size)

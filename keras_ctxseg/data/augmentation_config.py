@@ -1,4 +1,4 @@
-"""The settings of the training pipeline's augmentation. Needs the standard library only.
+"""The settings of the training pipeline's augmentation. Needs neither Keras nor TensorFlow.
 
 `AugmentationConfig` is also the section `augmentation` of a recipe.
 """
@@ -6,6 +6,7 @@
 import dataclasses
 from typing import Any
 
+from keras_ctxseg._named import Named
 from keras_ctxseg._naming import nearest
 
 MIN_SIZE = 33
@@ -128,6 +129,8 @@ class AugmentationConfig:
         contrast: likewise, the distance from the image's mean.
         saturation: likewise, the distance from each pixel's grey.
         hue: turn the hue by up to this share of the colour circle, 0 to 0.5.
+        custom: functions of your own, by dotted name; see `keras_ctxseg.data.augmentations.custom`.
+            They come after everything else, in their order, on the crop.
         pad_value: RGB in 0 ... 255 wherever there is no image (there, labels are the ignore
             label). ImageNet's mean, which the backbones' normalisation turns into zero.
 
@@ -149,6 +152,7 @@ class AugmentationConfig:
     mosaic: MosaicConfig = MosaicConfig()
     copy_paste: CopyPasteConfig = CopyPasteConfig()
     class_mix: ClassMixConfig = ClassMixConfig()
+    custom: tuple[Named, ...] = ()
 
     def __post_init__(self):
         def require(condition: bool, name: str, expected: str):

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.augment import augment_and_mix
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
+from keras_ctxseg.data.augmentations.custom import check_custom
 from keras_ctxseg.data.dataset import ExampleReader, SegmentationDataset, check_scaled_sizes
 from keras_ctxseg.data.panoptic import renumbered
 from keras_ctxseg.data.readers import PackedExamples
@@ -44,7 +45,8 @@ class TrainPipeline:
 
     Raises:
         ValueError: no such split, a batch size below 1, an unknown `cache`, a class to copy that
-            the data set lacks, or images that `image_scale` makes smaller than 33 pixels.
+            the data set lacks, a custom augmentation that breaks its contract, or images that
+            `image_scale` makes smaller than 33 pixels.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class TrainPipeline:
         self.dataset, self.split, self.config = dataset, split, config
         self.batch_size, self.seed, self.cache = batch_size, seed, cache
         self.image_scale = image_scale
+        check_custom(config.custom)
         self._pasted_ids = _class_ids(config.copy_paste.classes, dataset)
         self._reader: ExampleReader | None = None
 

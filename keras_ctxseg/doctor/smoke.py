@@ -30,10 +30,10 @@ def _import(parts: dict) -> str:
     import keras
     import tensorflow as tf
 
-    import keras_ctxseg
+    from keras_ctxseg._version import __version__
 
     parts["folder"] = Path(tempfile.mkdtemp(prefix="ctxseg_doctor_"))
-    return f"keras_ctxseg {keras_ctxseg.__version__}, keras {keras.version()}, TF {tf.__version__}"
+    return f"keras_ctxseg {__version__}, keras {keras.version()}, TF {tf.__version__}"
 
 
 def _devices(parts: dict) -> str:
@@ -52,12 +52,13 @@ def _devices(parts: dict) -> str:
 def _build(parts: dict) -> str:
     import keras
 
-    import keras_ctxseg as ctx
+    from keras_ctxseg.models.registry import build
+    from keras_ctxseg.training.compilation import default_compile
 
     keras.utils.set_random_seed(0)
-    model = ctx.models.build("fcn_mobilenet_v2", CLASSES, width=0.25, filters=8)
+    model = build("fcn_mobilenet_v2", CLASSES, width=0.25, filters=8)
     # Fast enough that one step moves every weight by more than rounding.
-    model.compile(**ctx.training.default_compile(model, learning_rate=0.1))
+    model.compile(**default_compile(model, learning_rate=0.1))
     parts["model"] = model
     return f"{model.name}, {model.count_params():,} parameters"
 
@@ -105,10 +106,10 @@ def _save_and_load(parts: dict) -> str:
 
 
 def _export(parts: dict) -> str:
-    import keras_ctxseg as ctx
+    from keras_ctxseg.export.litert.export import export_litert
 
     path = parts["folder"] / "model.tflite"
-    result = ctx.export.export_litert(parts["model"], path, (SIZE, SIZE))
+    result = export_litert(parts["model"], path, (SIZE, SIZE))
     return f"{path.stat().st_size / 2**20:.1f} MiB, softmax differs by " \
         f"{result.parity.max_softmax_difference:.0e}"  # fmt: skip
 

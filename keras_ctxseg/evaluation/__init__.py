@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from keras_ctxseg.evaluation.comparison.table import comparison_table
     from keras_ctxseg.evaluation.evaluator import Evaluator
     from keras_ctxseg.evaluation.report import write_report
-    from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
+    from keras_ctxseg.evaluation.result import EvaluationResult
     from keras_ctxseg.evaluation.samples import ReportSample, draw_side_by_side, report_samples
+    from keras_ctxseg.evaluation.scored_images import ImageScore
     from keras_ctxseg.inference.predictor import Prediction, Predictor
     from keras_ctxseg.inference.protocol import PROTOCOLS, Protocol, named_protocol
     from keras_ctxseg.prediction.exported import predict_exported

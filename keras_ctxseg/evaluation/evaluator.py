@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ctxseg.evaluation.image_counts import ImageCounts, count_image
-from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore, background_class
+from keras_ctxseg.evaluation.result import EvaluationResult
+from keras_ctxseg.evaluation.scored_images import ImageScore, background_class
 from keras_ctxseg.evaluation.size_batches import (
     Example,
     batches_of_equal_size,

@@ -24,8 +24,9 @@ from keras_ctxseg.evaluation.report_figures import (
     score_tiles,
 )
 from keras_ctxseg.evaluation.report_pictures import sample_pictures
-from keras_ctxseg.evaluation.result import ABSENT_POLICY, EvaluationResult
+from keras_ctxseg.evaluation.result import EvaluationResult
 from keras_ctxseg.evaluation.samples import ReportSample
+from keras_ctxseg.evaluation.scores_file import ABSENT_POLICY
 from keras_ctxseg.pages.page import render_page
 
 TEMPLATE = "report.html.j2"

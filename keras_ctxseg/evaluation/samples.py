@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_ctxseg.data.palettes import colorize
 from keras_ctxseg.evaluation.evaluator import Evaluator
-from keras_ctxseg.evaluation.result import EvaluationResult, ImageScore
+from keras_ctxseg.evaluation.result import EvaluationResult
+from keras_ctxseg.evaluation.scored_images import ImageScore
 from keras_ctxseg.evaluation.size_batches import example_name
 from keras_ctxseg.labels.panoptic import class_ids
 

@@ -45,15 +45,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from keras_ctxseg.evaluation.image_counts import DIAGONAL_SHARE
 from keras_ctxseg.evaluation.panoptic_summary import panoptic_to_dict
-
-if TYPE_CHECKING:
-    from keras_ctxseg.evaluation.result import EvaluationResult
+from keras_ctxseg.evaluation.scored_images import ScoredImages
 
 FORMAT = 2
 
@@ -64,9 +62,7 @@ ABSENT_POLICY = (
 )
 
 
-def scores_to_dict(
-    result: EvaluationResult, source: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def scores_to_dict(result: ScoredImages, source: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """All figures as plain Python values; None stands where a score does not exist."""
     scores, intervals = result.scores, result.intervals
     return {
@@ -139,7 +135,7 @@ def scores_to_text(values: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}"
 
 
-def _classes(result: EvaluationResult) -> list[dict[str, Any]]:
+def _classes(result: ScoredImages) -> list[dict[str, Any]]:
     scores, intervals, boundary = result.scores, result.intervals, result.boundary
     labelled, predicted = result.confusion.sum(axis=1), result.confusion.sum(axis=0)
     return [
@@ -158,7 +154,7 @@ def _classes(result: EvaluationResult) -> list[dict[str, Any]]:
     ]
 
 
-def _boundary(result: EvaluationResult) -> dict[str, Any] | None:
+def _boundary(result: ScoredImages) -> dict[str, Any] | None:
     if result.boundary is None:
         return None
     values = _plain(asdict(result.boundary))

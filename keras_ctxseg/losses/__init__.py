@@ -8,5 +8,6 @@ if TYPE_CHECKING:
     from keras_ctxseg.losses.center_losses import CenterHeatmapLoss, CenterOffsetLoss
     from keras_ctxseg.losses.class_presence import ClassPresenceLoss
     from keras_ctxseg.losses.segmentation_crossentropy import SegmentationCrossentropy
+    from keras_ctxseg.losses.weighted_sum import WeightedSum
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import keras_ctxseg
 from keras_ctxseg._naming import nearest
+from keras_ctxseg._registration import register_classes
 from keras_ctxseg.backbones import Backbone
 from keras_ctxseg.models import weights_elsewhere
 from keras_ctxseg.models.segmentation_model import SegmentationModel
@@ -77,7 +77,7 @@ def load_own_weights(model: SegmentationModel, path: Path) -> str:
 
 
 def _load_model(model: SegmentationModel, path: Path) -> str:
-    keras_ctxseg.register_classes()
+    register_classes()
     source = keras.models.load_model(path, compile=False)
     theirs = {weight.path: weight for weight in source.weights}
     ours = {weight.path: weight for weight in model.weights}

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-import keras_ctxseg as ctx
-from keras_ctxseg.data.pipeline import BatchPart
+from keras_ctxseg.data.dataset import SegmentationDataset
+from keras_ctxseg.data.pipeline import BatchPart, TrainPipeline
+from keras_ctxseg.data.registry import load
+from keras_ctxseg.evaluation.evaluator import Evaluator
 from keras_ctxseg.inference.protocol import SETTINGS, Protocol, named_protocol
 from keras_ctxseg.labels.panoptic import is_panoptic
+from keras_ctxseg.models.registry import build
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 from keras_ctxseg.runs.imports import import_modules
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from keras_ctxseg.data import SegmentationDataset, TrainPipeline
-    from keras_ctxseg.evaluation import Evaluator
-
 
 def load_dataset(config: RunConfig) -> SegmentationDataset:
     """The data set, checked against `model.num_classes` and the names of the splits."""
     import_modules(config.imports, f"the run {config.name}")
-    dataset = ctx.data.load(config.data.name, **config.data.options)
+    dataset = load(config.data.name, **config.data.options)
     check_dataset(config, dataset)
     return dataset
 
@@ -52,7 +52,7 @@ def build_model(config: RunConfig, num_classes: int) -> keras.Model:
     import_modules(config.imports, f"the run {config.name}")
     keras.utils.set_random_seed(config.training.seed)
     with dtype_policy(config.training.precision):
-        model = ctx.models.build(
+        model = build(
             config.model.name, num_classes, weights=config.model.weights, **config.model.options
         )
     _check_layers(model)
@@ -101,7 +101,7 @@ def synchronize_batch_norm(model: keras.Model) -> None:
 def build_pipeline(config: RunConfig, dataset: SegmentationDataset) -> TrainPipeline:
     """The stream of augmented training batches."""
     cache = config.data.cache
-    return ctx.data.TrainPipeline(
+    return TrainPipeline(
         dataset,
         config.data.train_split,
         config.augmentation,
@@ -182,7 +182,7 @@ def build_evaluator(
     protocol = evaluation_protocol(config)
     if in_training:
         protocol = replace(protocol, scales=(1.0,), flip=False)
-    return ctx.evaluation.Evaluator(
+    return Evaluator(
         model,
         dataset.num_classes,
         dataset.ignore_label,

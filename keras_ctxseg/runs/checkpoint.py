@@ -11,14 +11,14 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-import keras_ctxseg
+from keras_ctxseg._registration import register_classes
 
 _STATE_MEMBER = "training_state.json"
 _RANDOM_MEMBER = "random_states.json"
@@ -42,6 +42,8 @@ class TrainingState:
         learning_rate: that epoch's, at its first step.
         epoch_logs: averages of an epoch whose steps are all taken, but that was neither validated
             nor logged yet.
+        ended: whether a callback has ended the run before its last epoch.
+        callbacks: states of callbacks that have one, by name.
     """
 
     epoch: int
@@ -50,6 +52,8 @@ class TrainingState:
     step_in_epoch: int = 0
     learning_rate: float | None = None
     epoch_logs: dict[str, float] | None = None
+    ended: bool = False
+    callbacks: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -142,7 +146,7 @@ def load_checkpoint(path: str | Path, num_classes: int | None = None) -> keras.M
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
-    keras_ctxseg.register_classes()
+    register_classes()
     try:
         model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:

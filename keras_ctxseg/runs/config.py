@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from keras_ctxseg._named import Named
+from keras_ctxseg._options import DottedName
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
 from keras_ctxseg.inference.protocol import Average, Blend, ProtocolName
 from keras_ctxseg.panoptic.options import GroupingOptions
@@ -20,6 +22,42 @@ class ConfigError(ValueError):
 def _require(condition: bool, key: str, expected: str, value: Any) -> None:
     if not condition:
         raise ConfigError(f"`{key}`: expected {expected}. Received: {value!r}")
+
+
+@dataclass(frozen=True)
+class LossConfig(Named):
+    """One of the losses that are added up.
+
+    Args:
+        name: `crossentropy`, with the section's `class_weights`, `label_smoothing` and
+            `top_k_fraction`; or another one by its dotted name.
+        arguments: of the loss. It also gets `ignore_label` and `num_classes`, if it has parameters
+            of these names.
+        weight: factor of the loss.
+        output: the model's output that it is about; null is `logits`, and `aux_logits` where the
+            model has them.
+    """
+
+    name: Literal["crossentropy"] | DottedName
+    weight: float = 1.0
+    output: str | None = None
+
+    def __post_init__(self):
+        _require(self.weight >= 0, "training.losses.weight", "at least 0", self.weight)
+
+
+@dataclass(frozen=True)
+class MetricConfig(Named):
+    """A metric of the training images, beside mean IoU and pixel accuracy.
+
+    Args:
+        name: its dotted name.
+        arguments: of the metric. It also gets `ignore_label` and `num_classes`, if it has
+            parameters of these names.
+        output: the model's output that it is about.
+    """
+
+    output: str = "logits"
 
 
 StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"]
@@ -88,13 +126,21 @@ class TrainingConfig:
         steps_per_epoch: steps between two turns of logging and saving; null is one pass over the
             split.
         optimizer, momentum, weight_decay: `sgd` couples the decay (L2), `adamw` does not; both
-            spare batch normalisation and biases. `momentum` is Adam's first moment.
-        learning_rate, schedule, poly_power, warmup_steps: rate of step k, see `PolyDecay`.
+            spare batch normalisation and biases. `momentum` is Adam's first moment. Or another
+            optimizer by its dotted name.
+        optimizer_arguments: further ones of the optimizer.
+        learning_rate, schedule, poly_power, warmup_steps: rate of step k, see `PolyDecay`; the
+            schedule may be another one by its dotted name.
+        schedule_arguments: further ones of the schedule.
         head_lr_multiplier: factor of the rate for all layers outside the backbone.
         ema_momentum: decay of the averaged weights that are evaluated and kept as best, or null.
         precision: Keras' dtype policy.
         clip_norm: bound of the gradients' global norm, or null.
         label_smoothing, class_weights, top_k_fraction: of the cross-entropy.
+        losses: of the logits, added up with their weights; by default the cross-entropy alone.
+        metrics: of the training images, beside mean IoU and pixel accuracy.
+        callbacks: Keras callbacks by dotted name, with `arguments`; they run in their order, after
+            validation, before the log is written.
         auxiliary_weight, presence_weight: factors of the losses beside the main one, where a model
             has them.
         center_weight, offset_weight: factors of the losses on centres of things and on offsets to
@@ -122,9 +168,11 @@ class TrainingConfig:
     epochs: int = 30
     steps: int | None = None
     steps_per_epoch: int | None = None
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adamw"] | DottedName = "sgd"
+    optimizer_arguments: Mapping[str, Any] = field(default_factory=dict)
     learning_rate: float = 0.01
-    schedule: Literal["poly", "constant"] = "poly"
+    schedule: Literal["poly", "constant"] | DottedName = "poly"
+    schedule_arguments: Mapping[str, Any] = field(default_factory=dict)
     poly_power: float = 0.9
     warmup_steps: int = 0
     momentum: float = 0.9
@@ -136,6 +184,9 @@ class TrainingConfig:
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
     top_k_fraction: float = 1.0
+    losses: tuple[LossConfig, ...] = ()
+    metrics: tuple[MetricConfig, ...] = ()
+    callbacks: tuple[Named, ...] = ()
     auxiliary_weight: float = 0.4
     presence_weight: float = 0.2
     center_weight: float = 200.0

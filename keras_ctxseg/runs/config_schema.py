@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg._options import MISMATCH, convert, describe, suggest
@@ -47,6 +47,8 @@ def checked(values: Any, schema: Any, source: str, prefix: str = "") -> dict[str
             result[key] = None
         elif dataclasses.is_dataclass(kinds[key]):
             result[key] = checked(value, kinds[key], source, f"{prefix}{key}.")
+        elif _entry_of(kinds[key]) is not None:
+            result[key] = _checked_entries(value, kinds[key], source, f"{prefix}{key}")
         else:
             result[key] = _converted(value, kinds[key], f"{prefix}{key}", source)
     return result
@@ -59,12 +61,15 @@ def construct(values: Mapping[str, Any], schema: Any, source: str, prefix: str =
     for spec in dataclasses.fields(schema):
         kind = kinds[spec.name]
         if spec.name in values:
-            value = values[spec.name]
-            arguments[spec.name] = (
-                construct(value, kind, source, f"{prefix}{spec.name}.")
-                if dataclasses.is_dataclass(kind)
-                else value
-            )
+            value, entry = values[spec.name], _entry_of(kind)
+            if dataclasses.is_dataclass(kind):
+                value = construct(value, kind, source, f"{prefix}{spec.name}.")
+            elif entry is not None:
+                value = tuple(
+                    construct(each, entry, source, f"{prefix}{spec.name}[{index}].")
+                    for index, each in enumerate(value)
+                )
+            arguments[spec.name] = value
         elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
             if dataclasses.is_dataclass(kind):  # Name the leaf that is missing, not the section.
                 construct({}, kind, source, f"{prefix}{spec.name}.")
@@ -86,6 +91,30 @@ def plain(config: Any) -> Any:
     if isinstance(config, (tuple, list)):
         return [plain(value) for value in config]
     return config
+
+
+def _entry_of(kind: Any) -> Any:
+    """The dataclass of a list of them, `tuple[X, ...]`; None for other types."""
+    entry = get_args(kind)[0] if get_origin(kind) is tuple else None
+    return entry if dataclasses.is_dataclass(entry) else None
+
+
+def _checked_entries(values: Any, kind: Any, source: str, key: str) -> list[dict[str, Any]]:
+    """The entries of a list of dataclasses; a string stands for an entry of this `name`."""
+    if not isinstance(values, (list, tuple)):
+        raise ConfigError(
+            f"{source}: `{key}`: expected a list, each entry a name or a mapping of keys. "
+            f"Received: {values!r}"
+        )
+    return [
+        checked(
+            {"name": value} if isinstance(value, str) else value,
+            _entry_of(kind),
+            source,
+            f"{key}[{index}].",
+        )
+        for index, value in enumerate(values)
+    ]
 
 
 def _suggest(key: str, schema: Any, prefix: str) -> str:

@@ -1,5 +1,6 @@
 """What `model.compile` gets: optimizer, one loss per output, and the metrics on the main logits."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +14,8 @@ from keras_ctxseg.losses import (
 )
 from keras_ctxseg.metrics import MeanIoU, PixelAccuracy
 from keras_ctxseg.runs.config import TrainingConfig
-from keras_ctxseg.training.optimizers import SGD, AdamW, LossScaleOptimizer
+from keras_ctxseg.training.optimizers import SGD, LossScaleOptimizer
+from keras_ctxseg.training.recipe_parts import build_losses, build_metrics, build_optimizer
 from keras_ctxseg.training.schedule import PolyDecay
 
 LOSS_WEIGHTS = {
@@ -35,6 +37,8 @@ def default_compile(
     optimizer: keras.optimizers.Optimizer | None = None,
     pixel_loss: keras.losses.Loss | None = None,
     loss_weights: dict[str, float] | None = None,
+    losses: Mapping[str, keras.losses.Loss] | None = None,
+    metrics: Mapping[str, Sequence[keras.metrics.Metric]] | None = None,
     center_sigma: float = 8.0,
     jit_compile: bool = False,
     steps_per_execution: int = 1,
@@ -51,6 +55,9 @@ def default_compile(
         loss_weights: factors by output, 1.0, 0.4 and 0.2 for main, auxiliary and presence (from
             the last stage and from an auxiliary one), 200 and 0.01 for centres and offsets of
             things.
+        losses: replace the default losses of these outputs. An output that this package does not
+            know needs one; its factor is 1.
+        metrics: by output, beside mean IoU and pixel accuracy of `logits`.
         center_sigma: of the Gaussians that stand for centres of things, in pixels.
         jit_compile: XLA; on CPU it is several times slower than the plain graph.
         steps_per_execution: steps per call into the graph.
@@ -61,8 +68,6 @@ def default_compile(
     Examples:
         >>> model.compile(**default_compile(model, ignore_label=255, total_steps=1000))
     """
-    names = _output_names(model)
-    num_classes = int(model.output["logits"].shape[-1])
     if optimizer is None:
         rate = PolyDecay(learning_rate, total_steps) if total_steps else learning_rate
         optimizer = SGD(rate, momentum=0.9, weight_decay=1e-4)
@@ -71,62 +76,44 @@ def default_compile(
     if pixel_loss is None:
         pixel_loss = SegmentationCrossentropy(ignore_label=ignore_label)
     presence_loss = ClassPresenceLoss(ignore_label=ignore_label)
-    losses = {
+    by_output = {
         "logits": pixel_loss,
         "aux_logits": pixel_loss,
         "presence_logits": presence_loss,
         "aux_presence_logits": presence_loss,
         "center_heatmap": CenterHeatmapLoss(ignore_label=ignore_label, sigma=center_sigma),
         "center_offsets": CenterOffsetLoss(ignore_label=ignore_label),
+        **(losses or {}),
     }
+    names = _output_names(model, by_output)
+    num_classes = int(model.output["logits"].shape[-1])
+    own = {
+        "logits": [
+            MeanIoU(num_classes, ignore_label=ignore_label, name="mean_iou"),
+            PixelAccuracy(num_classes, ignore_label=ignore_label, name="pixel_accuracy"),
+        ]
+    }
+    metrics = metrics or {}
     weights = {**LOSS_WEIGHTS, **(loss_weights or {})}
     return {
         "optimizer": optimizer,
-        "loss": {name: losses[name] for name in names},
-        "loss_weights": {name: weights[name] for name in names},
+        "loss": {name: by_output[name] for name in names},
+        "loss_weights": {name: weights.get(name, 1.0) for name in names},
         "metrics": {
-            "logits": [
-                MeanIoU(num_classes, ignore_label=ignore_label, name="mean_iou"),
-                PixelAccuracy(num_classes, ignore_label=ignore_label, name="pixel_accuracy"),
-            ]
+            name: [*own.get(name, ()), *metrics.get(name, ())]
+            for name in names
+            if name in own or name in metrics
         },
         "jit_compile": jit_compile,
         "steps_per_execution": steps_per_execution,
     }
 
 
-def build_optimizer(training: TrainingConfig, total_steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer that a recipe asks for, its schedule laid out over `total_steps`."""
-    rate = training.learning_rate
-    if training.schedule == "poly":
-        warmup_steps = min(training.warmup_steps, total_steps - 1)
-        rate = PolyDecay(rate, total_steps, training.poly_power, warmup_steps)
-    shared: dict[str, Any] = {
-        "weight_decay": training.weight_decay,
-        "lr_multipliers": {
-            "": training.head_lr_multiplier,
-            "backbone": 1.0,
-            **training.lr_multipliers,
-        },
-        "global_clipnorm": training.clip_norm,
-        "use_ema": training.ema_momentum is not None,
-        "ema_momentum": 0.99 if training.ema_momentum is None else training.ema_momentum,
-    }
-    if training.optimizer == "adamw":
-        optimizer = AdamW(rate, beta_1=training.momentum, **shared)
-    else:
-        optimizer = SGD(rate, momentum=training.momentum, **shared)
-    if training.precision == "mixed_float16":
-        # `compile` would wrap it too, but a model loaded from a file would then lack the wrapper.
-        optimizer = LossScaleOptimizer(optimizer)
-    return optimizer
-
-
 def compile_arguments(
     model: keras.Model, training: TrainingConfig, ignore_label: int, total_steps: int
 ) -> dict[str, Any]:
-    """`default_compile` with a recipe's optimizer and losses."""
-    num_classes = int(model.output["logits"].shape[-1])
+    """`default_compile` with a recipe's optimizer, losses and metrics."""
+    outputs, num_classes = list(model.output), int(model.output["logits"].shape[-1])
     if training.class_weights is not None and len(training.class_weights) != num_classes:
         raise ValueError(
             f"`training.class_weights`: expected {num_classes} weights, one per class. "
@@ -136,12 +123,8 @@ def compile_arguments(
         model,
         ignore_label,
         optimizer=build_optimizer(training, total_steps),
-        pixel_loss=SegmentationCrossentropy(
-            ignore_label=ignore_label,
-            class_weights=training.class_weights,
-            label_smoothing=training.label_smoothing,
-            top_k_fraction=training.top_k_fraction,
-        ),
+        losses=build_losses(training, outputs, ignore_label, num_classes),
+        metrics=build_metrics(training, outputs, ignore_label, num_classes),
         loss_weights={
             "aux_logits": training.auxiliary_weight,
             "presence_logits": training.presence_weight,
@@ -155,7 +138,7 @@ def compile_arguments(
     )
 
 
-def _output_names(model: keras.Model) -> list[str]:
+def _output_names(model: keras.Model, losses: Mapping[str, Any]) -> list[str]:
     outputs = model.output
     if not isinstance(outputs, dict) or "logits" not in outputs:
         raise ValueError(
@@ -167,9 +150,10 @@ def _output_names(model: keras.Model) -> list[str]:
             "`model` must be a segmentation model, with logits (batch, height, width, classes). "
             f"Received: {model.name!r} with logits of shape {tuple(outputs['logits'].shape)}"
         )
-    unknown = [name for name in outputs if name not in LOSS_WEIGHTS]
+    unknown = [name for name in outputs if name not in losses]
     if unknown:
         raise ValueError(
-            f"`model` has outputs without a default loss: {unknown}. Known: {list(LOSS_WEIGHTS)}"
+            f"`model` has outputs without a default loss: {unknown}. Known: {list(LOSS_WEIGHTS)}. "
+            f"Give each a loss of its own: `losses`, or in a recipe `training.losses` with `output`"
         )
     return list(outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras_ctxseg as ctx
+from keras_ctxseg.data_tools.checks.run import check
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 
 SAMPLED_PAIRS = 32  # of each split; about a second
@@ -29,7 +29,7 @@ def check_data(config: RunConfig, say: Callable[[str], None] = print) -> None:
     if "path" not in options or not options.keys() <= known:
         return  # `load` has the better words for that
     full = config.data.check == "full"
-    report = ctx.data_tools.check(**options, sample=None if full else SAMPLED_PAIRS)
+    report = check(**options, sample=None if full else SAMPLED_PAIRS)
     opened = sum(facts.checked for facts in report.splits.values())
     pairs = sum(facts.pairs for facts in report.splits.values())
     command = f"ctxseg check-data {report.root}"

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import keras_ctxseg as ctx
+from keras_ctxseg.data.dataset import evaluation_examples
 from keras_ctxseg.distribution.workers import WorkerLostError, Workers, lost_workers
 from keras_ctxseg.runs import assembly
 from keras_ctxseg.runs.checkpoint import TrainingState
@@ -41,6 +41,7 @@ class Fitting:
         state, running_metrics: where it begins.
         history: where its checkpoints go.
         say: takes what a person should know.
+        own_callbacks: of the recipe and the caller.
     """
 
     model: keras.Model
@@ -53,6 +54,7 @@ class Fitting:
     state: TrainingState
     running_metrics: Sequence[np.ndarray] = ()
     say: Callable[[str], None] = print
+    own_callbacks: Sequence[keras.callbacks.Callback] = ()
 
     def __call__(self) -> TrainingState:
         """Trains to the end of the plan.
@@ -89,8 +91,8 @@ class Fitting:
         callbacks, saving, close = self._callbacks(signals)
         try:
             if self.state.epoch_logs is not None:
-                _end_epoch(self.model, callbacks, self.state)
-            if saving.saved.epoch < self.plan.epochs:
+                _end_epoch(self.model, callbacks, self.state, self.plan)
+            if saving.saved.epoch < self.plan.epochs and not saving.saved.ended:
                 self.model.fit(
                     assembly.batches(self.model, self.pipeline, self.state.step),
                     steps_per_epoch=self.plan.steps_per_epoch,
@@ -100,6 +102,9 @@ class Fitting:
                     callbacks=callbacks,
                     verbose=self._verbosity(),
                 )
+            else:
+                for callback in self.own_callbacks:
+                    callback.on_train_end()
         except StopRequestedError:
             saving.save_unvalidated()
             raise saving.preempted() from None
@@ -114,7 +119,7 @@ class Fitting:
         config, training, plan = self.config, self.config.training, self.plan
         directory = RunDirectory(config.directory)
         split = config.data.validation_split
-        examples = ctx.data.evaluation_examples(self.dataset, split, config.data.image_scale)
+        examples = evaluation_examples(self.dataset, split, config.data.image_scale)
         evaluator = assembly.build_evaluator(config, self.model, self.dataset, in_training=True)
         alone = self.workers.count == 1
         validation = Validation(
@@ -144,6 +149,8 @@ class Fitting:
             self.workers,
             training.save_every_steps,
             training.save_every_minutes,
+            self.own_callbacks,
+            self.state.callbacks,
         )
         logs: list[keras.callbacks.Callback] = []
         close: Callable[[], Any] = lambda: None  # noqa: E731
@@ -156,7 +163,10 @@ class Fitting:
             logs = [CsvLog(directory.log, self.state.epoch), ScalarLog(events, plan.step_after)]
             close = events.close
         before = SaveBeforeValidation(saving)
-        return [progress, guard, before, validation, *logs, saving], saving, close
+        # Own callbacks see the scores of the validation, and what they add to the logs is written.
+        # The guard comes before them: a loss that is no number ends the run whatever they do.
+        callbacks = [progress, guard, before, validation, *self.own_callbacks, *logs, saving]
+        return callbacks, saving, close
 
     def _verbosity(self) -> int:
         if not self.workers.is_chief:
@@ -164,8 +174,11 @@ class Fitting:
         return 1 if sys.stdout.isatty() else 2  # A bar needs a terminal; a file gets a line.
 
 
-def _end_epoch(model: keras.Model, callbacks: list, state: TrainingState) -> None:
+def _end_epoch(model: keras.Model, callbacks: list, state: TrainingState, plan: Plan) -> None:
     """Does what is left of an epoch whose steps are all taken: validate, log, save."""
-    listed = keras.callbacks.CallbackList(callbacks, model=model)
+    params = {"epochs": plan.epochs, "steps": plan.steps_per_epoch, "verbose": 0}
+    listed = keras.callbacks.CallbackList(callbacks, model=model, **params)
+    for callback in callbacks:  # The list would start threads for steps, of which there are none.
+        callback.on_train_begin()
     listed.on_epoch_begin(state.epoch)
     listed.on_epoch_end(state.epoch, dict(state.epoch_logs or {}))

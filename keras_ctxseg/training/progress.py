@@ -53,6 +53,7 @@ class Progress(keras.callbacks.Callback):
         self._say = say
         self._taken_before = state.step_in_epoch
         self._stopped_here = False
+        self._batches = 0  # Of the epoch, taken by this process.
 
     @property
     def first_step(self) -> int:
@@ -73,6 +74,7 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._batches = 0
         if self._running_metrics:
             if not continue_metrics(self.model, self._running_metrics, self._crop_size):
                 self._say("The metrics are other ones: the epoch's averages start afresh.")
@@ -84,12 +86,13 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         self._count(batch)
+        self._batches = batch + self.plan.steps_per_execution
         if self._taken_before + batch + self.plan.steps_per_execution >= self._length():
             # Keras would go on for `steps_per_epoch` steps.
             self.model.stop_training = self._stopped_here = True
 
     def on_epoch_end(self, epoch, logs=None):
-        self._count(self._length() - self._taken_before)
+        self._count(self._batches)  # Fewer than planned where a callback ends the epoch.
         if self._stopped_here:
             self.model.stop_training = self._stopped_here = False
         if logs is not None:

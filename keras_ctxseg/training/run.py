@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+import keras
 
 from keras_ctxseg.distribution.workers import Workers
 from keras_ctxseg.runs import assembly
@@ -18,11 +20,13 @@ from keras_ctxseg.runs.checkpoint import (
 )
 from keras_ctxseg.runs.checkpoint_history import CheckpointHistory
 from keras_ctxseg.runs.config import ConfigError, RunConfig
+from keras_ctxseg.runs.imports import import_modules
 from keras_ctxseg.runs.plan import Plan
 from keras_ctxseg.runs.run_directory import RunDirectory
 from keras_ctxseg.training.compilation import compile_arguments
 from keras_ctxseg.training.data_check import check_data
 from keras_ctxseg.training.fitting import Fitting
+from keras_ctxseg.training.recipe_parts import build_callbacks, check_names
 from keras_ctxseg.training.strategy import create_strategy
 
 
@@ -52,6 +56,7 @@ def train(
     resume: bool | Literal["auto"] = False,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> RunResult:
     """Trains the configured network; everything lands in `config.directory`.
 
@@ -62,6 +67,8 @@ def train(
             become those of a run that was never stopped.
         overwrite: discard an earlier run in the directory.
         say: takes the lines that tell what is being done.
+        callbacks: Keras callbacks that run after those of `training.callbacks`. The run's
+            configuration does not hold them: pass them again to resume.
 
     Raises:
         ValueError: a configuration, data or checkpoint that cannot be used, a directory that holds
@@ -77,6 +84,9 @@ def train(
     # Before anything else of TensorFlow, which several workers insist on.
     strategy = create_strategy(config.training.strategy, config.training.communication)
     assembly.check_batch_size(config, strategy)
+    import_modules(config.imports, f"the run {config.name}")
+    check_names(config.training)
+    callbacks = [*build_callbacks(config.training, directory.path), *callbacks]
     history = CheckpointHistory(directory.last, config.training.keep_checkpoints)
     check_data(config, say)
     dataset = assembly.load_dataset(config)
@@ -97,9 +107,24 @@ def train(
         directory.describe(config, dataset)
     _say_facts(model, config, dataset, plan, state, say)
     seconds = 0.0
-    if state.epoch < plan.epochs:
+    if state.ended and callbacks:
+        say(
+            f"The run was ended by a callback after epoch {state.epoch}; without its callbacks it "
+            "goes on."
+        )
+    elif state.epoch < plan.epochs:
         fitting = Fitting(
-            model, config, dataset, pipeline, plan, workers, history, state, running_metrics, say
+            model,
+            config,
+            dataset,
+            pipeline,
+            plan,
+            workers,
+            history,
+            replace(state, ended=False),
+            running_metrics,
+            say,
+            callbacks,
         )
         began = time.perf_counter()
         state = fitting()

@@ -7,6 +7,9 @@ stands between.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +18,7 @@ from keras_ctxseg.distribution.collectives import agree_on_statistics
 from keras_ctxseg.distribution.workers import Workers
 from keras_ctxseg.runs.checkpoint import TrainingState
 from keras_ctxseg.runs.checkpoint_history import CheckpointHistory
+from keras_ctxseg.training.callback_states import CallbackStates
 from keras_ctxseg.training.divergence import DivergenceGuard
 from keras_ctxseg.training.preemption import PreemptedError, StopSignals
 from keras_ctxseg.training.progress import Progress, metric_values
@@ -35,6 +39,8 @@ class Saving(keras.callbacks.Callback):
         workers: those of several that keep no files still ask for the metrics, which are summed
             over all; and all stop at the same step, whichever got the signal.
         every_steps, every_minutes: when to save inside an epoch, or None.
+        callbacks: those of the recipe and the caller, whose states are kept.
+        kept: their states in the checkpoint that the run goes on from.
     """
 
     def __init__(
@@ -47,6 +53,8 @@ class Saving(keras.callbacks.Callback):
         workers: Workers,
         every_steps: int | None = None,
         every_minutes: float | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        kept: Mapping[str, Any] | None = None,
     ):
         super().__init__()
         self.history = history
@@ -57,9 +65,15 @@ class Saving(keras.callbacks.Callback):
         self.workers = workers
         self.every_steps = every_steps
         self.every_seconds = None if every_minutes is None else 60 * every_minutes
-        self.saved: TrainingState = progress.state(validation.best_mean_iou)
+        self.states = CallbackStates(callbacks)
+        self.saved: TrainingState = replace(
+            progress.state(validation.best_mean_iou), callbacks=dict(kept or {})
+        )
         self.epoch_logs: dict[str, float] = {}
         self._saved_at = time.monotonic()
+
+    def on_train_begin(self, logs=None):
+        self.states.restore(self.saved.callbacks)  # After their own `on_train_begin`.
 
     def on_train_batch_begin(self, batch, logs=None):
         wishes = [self.signals.received is not None, self._due(), self.guard.found]
@@ -73,7 +87,10 @@ class Saving(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.progress.finish_epoch()
-        self._save(self.progress.state(self.validation.best_mean_iou))
+        # A callback may end the run on one worker alone.
+        ended = bool(self.workers.largest([self.model.stop_training])[0])
+        self.model.stop_training = ended
+        self._save(replace(self.progress.state(self.validation.best_mean_iou), ended=ended))
 
     def save_unvalidated(self) -> None:
         """Saves an epoch whose steps are taken, but that is not validated and logged."""
@@ -103,6 +120,7 @@ class Saving(keras.callbacks.Callback):
         running = metric_values(self.model) if state.step_in_epoch else []
         if not (_is_finite(self.model) and all(np.all(np.isfinite(array)) for array in running)):
             self.guard.fail("a weight became no number")
+        state = replace(state, callbacks=self.states.read())
         if self.workers.is_chief:
             self.history.save(self.model, state, running)
         self.saved = state

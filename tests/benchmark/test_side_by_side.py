@@ -6,6 +6,7 @@ import json
 import pytest
 
 import keras_ctxseg as ctx
+from keras_ctxseg.benchmark import subject
 from keras_ctxseg.benchmark.latency import Latency
 from keras_ctxseg.benchmark.page import plot, rebuild
 from keras_ctxseg.benchmark.results import caption, results, save, table
@@ -99,9 +100,9 @@ def test_a_picture_is_png_or_svg(found, tmp_path):
 
 
 def test_subjects_are_plain_data(tmp_path, monkeypatch):
-    subject = small(rates=(6, 12))
-    assert Subject.from_json(json.loads(json.dumps(subject.to_json()))) == subject
-    assert subject.exported(tmp_path) is None
+    plain = small(rates=(6, 12))
+    assert Subject.from_json(json.loads(json.dumps(plain.to_json()))) == plain
+    assert plain.exported(tmp_path) is None
     saved = small("saved_model")
     assert saved.exported(tmp_path) == small("saved_model").exported(tmp_path)
     assert saved.exported(tmp_path) != small("saved_model", width=0.5).exported(tmp_path)
@@ -110,6 +111,17 @@ def test_subjects_are_plain_data(tmp_path, monkeypatch):
     assert saved.exported(tmp_path) != before
     with pytest.raises(ValueError, match="measured as .* Received: 'saved'. Did you mean"):
         small("saved")
+
+
+def test_code_in_a_sub_folder_makes_another_export(tmp_path, monkeypatch):
+    monkeypatch.setattr(subject, "__file__", str(tmp_path / "benchmark" / "subject.py"))
+    path = tmp_path / "export" / "litert" / "convert.py"
+    path.parent.mkdir(parents=True)
+    digests = set()
+    for content in ("one", "two"):
+        path.write_text(content)
+        digests.add(subject._code.__wrapped__())
+    assert len(digests) == 2
 
 
 def test_peers_take_over_stem_and_stride():

@@ -117,7 +117,7 @@ def test_overrides_are_yaml(write, override, key, value):
         ("training.clip_norm=a", "`training.clip_norm`: expected a number or null. Received: 'a'"),
         (
             "training.optimizer=sdg",
-            "expected one of 'sgd', 'adamw'. Received: 'sdg' (str). Did you",
+            "expected one of 'sgd', 'adamw' or a dotted name. Received: 'sdg' (str). Did you mea",
         ),
         ("augmentation.flip=1", "`augmentation.flip`: expected true or false. Received: 1 (int)."),
         ("augmentation.crop_size=65", "expected a list of 2, each entry an integer. Received: 65"),

@@ -144,6 +144,7 @@ def test_a_layer_that_no_checkpoint_can_name_is_refused(make_config, make_model,
     import keras
 
     import keras_ctxseg as ctx
+    from keras_ctxseg.runs import assembly
     from keras_ctxseg.runs.assembly import build_model
 
     class Unregistered(keras.layers.Layer):
@@ -159,7 +160,7 @@ def test_a_layer_that_no_checkpoint_can_name_is_refused(make_config, make_model,
         "unregistered": Unregistered(name="unregistered"),
         "lambda": keras.layers.Lambda(lambda x: 2.0 * x, name="lambda"),
     }
-    monkeypatch.setattr(ctx.models, "build", lambda name, *_, **__: build(layers[name]))
+    monkeypatch.setattr(assembly, "build", lambda name, *_, **__: build(layers[name]))
     for name in layers:
         config = make_config()
         config = replace(config, model=replace(config.model, name=name))

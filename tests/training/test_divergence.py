@@ -66,8 +66,8 @@ def spoilt(monkeypatch, make_model, make_dataset):
         images = keras.Input((None, None, 3))
         return ctx.models.SegmentationModel(images, inner(Fragile()(images)))
 
-    monkeypatch.setattr(ctx.data, "load", load)
-    monkeypatch.setattr(ctx.models, "build", build)
+    monkeypatch.setattr(assembly, "load", load)
+    monkeypatch.setattr(assembly, "build", build)
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 2])

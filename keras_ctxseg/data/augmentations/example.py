@@ -39,6 +39,7 @@ class Draw(enum.IntEnum):
     CLASS_MIX = 6
     PARTNER = 7
     CHOICE = 8
+    CUSTOM = 9
 
 
 def derived(seed: Seed, draw: int) -> Seed:
