@@ -29,6 +29,17 @@ def test_links_lead_somewhere(page):
     assert not [target for target in targets if not (page.parent / target).exists()]
 
 
+def test_the_architecture_names_what_exists():
+    """Its table has every room, and each `file.py`: `name` of its walks is there."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    places = re.findall(r"`([\w/]+\.py)`:\s+`([\w.]+)`", text)
+    assert len(places) > 25
+    for file, name in places:
+        found = importlib.import_module(f"keras_ctxseg.{file[:-3].replace('/', '.')}")
+        for part in name.split("."):
+            found = getattr(found, part)
+
+
 def test_the_reference_names_what_exists():
     names = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "reference.md").read_text(), re.MULTILINE)
     assert len(names) > 20

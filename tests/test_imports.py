@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,26 +12,30 @@ import pytest
 import keras_ctxseg
 
 ROOT = Path(keras_ctxseg.__file__).parent
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 CORE = {"layers", "backbones", "heads", "models", "losses", "metrics", "panoptic"}
-# What a part may import of the package, beside itself and the helpers with an underscore.
-ALLOWED: dict[str, set[str]] = {"labels": set(), "distribution": {"labels"}}
-ALLOWED |= {"layers": {"labels", "distribution"}}
-ALLOWED |= {"backbones": {"layers"}, "heads": {"layers"}}
-ALLOWED |= {"models": {"backbones", "heads", "layers", "labels", "distribution"}}
-ALLOWED |= {"losses": {"labels", "distribution"}, "metrics": {"labels"}, "panoptic": {"labels"}}
-ALLOWED |= {"pages": set(), "data": {"labels"}, "convert": {"layers", "backbones", "models"}}
-_LOW = CORE | {"labels", "distribution", "data", "pages"}
-ALLOWED |= {"data_tools": {"data", "labels", "pages"}, "inference": _LOW - {"pages"}}
-ALLOWED |= {"prediction": _LOW | {"inference"}}
-ALLOWED |= {"evaluation": ALLOWED["prediction"] | {"prediction"}}
-ALLOWED |= {"runs": ALLOWED["evaluation"] | {"evaluation"}}
-ALLOWED |= {"training": ALLOWED["runs"] | {"runs", "data_tools"}}
-ALLOWED |= {"search": ALLOWED["training"] | {"training"}}
-ALLOWED |= {"export": _LOW | {"inference", "runs"}}
-ALLOWED |= {"costs": ALLOWED["training"] | {"training", "export"}}
-ALLOWED |= {"benchmark": ALLOWED["costs"] | {"costs"}}
-ALLOWED |= {"doctor": CORE | {"runs", "training", "export"}}
-ALLOWED |= {"cli": set(ALLOWED) | {"doctor"}}
+
+
+def _rules() -> dict[str, set[str]]:
+    """What a part may import of the package, beside itself and the helpers with an underscore.
+
+    Read from the table of docs/architecture.md: `part`, `part`+ for a part and all that it may
+    import, *core*, *all*.
+    """
+    table = re.findall(r"^\| `(\w+)` \|[^|]+\| ([^|]+) \|$", PAGE.read_text(), re.MULTILINE)
+    rules: dict[str, set[str]] = {}
+    for part, cell in table:
+        allowed = rules[part] = set()
+        for word in cell.split(", "):
+            name = re.fullmatch(r"`(\w+)`(\+?)", word)
+            if name:
+                allowed |= {name[1], *(rules[name[1]] if name[2] else ())}
+            else:
+                allowed |= {"nothing": set(), "*core*": CORE, "*all*": set(rules)}[word]
+    return rules
+
+
+ALLOWED = _rules()
 # The files of the core that hold a backend's own call; they import it inside a function.
 BACKEND_FILES = {
     "layers/atrous_conv.py",
