@@ -15,6 +15,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pytest
 
+from tests.fixtures.reloading import _child_to_reload, reloaded_by_child
+
+__all__ = ["_child_to_reload", "reloaded_by_child"]
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ctxseg.export import ExportError, ParityReport, check_parity, export_saved_model
+from keras_ctxseg.export.parity import reload
 from keras_ctxseg.export.saved_model import export as saved_model_file
 from tests.export.exporting import CLASS_NAMES, random_image, tiny_model
 
@@ -13,13 +14,15 @@ PALETTE = np.arange(15).reshape(5, 3)
 
 
 @pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
+def exported(model, tmp_path_factory, _child_to_reload):
+    """Compared in a process of its own, as everywhere but in tests."""
     directory = tmp_path_factory.mktemp("exports") / "tiny"
     images = [random_image(45, 60), random_image(70, 34, seed=1)]
-    result = export_saved_model(
-        model, directory, CLASS_NAMES, PALETTE, ignore_label=9, check_images=images
-    )
-    return result
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reload, "why_child_fails", _child_to_reload)
+        return export_saved_model(
+            model, directory, CLASS_NAMES, PALETTE, ignore_label=9, check_images=images
+        )
 
 
 def test_it_lies_under_version_1_with_its_labels_beside_it(exported):
@@ -125,6 +128,7 @@ def test_a_refused_export_leaves_nothing(model, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("reloaded_by_child")
 def test_a_hidden_python_dependency_is_found(model, tmp_path, monkeypatch):
     class Hidden(saved_model_file.ServingModule):
         def coarse_logits(self, images):

@@ -33,23 +33,14 @@ def run_saved_model(version_directory: Path, images: list[np.ndarray]) -> SavedM
     Raises:
         ExportError: it does not load or run there, or its outputs have another form.
     """
-    # The comparison is on the CPU, and the parent may hold all of a GPU's memory.
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryDirectory(prefix="ctxseg-reload-") as exchange:
         try:
             for index, image in enumerate(images):
                 np.save(Path(exchange, f"image_{index}.npy"), image)
         except OSError as error:
             raise ExportError(f"cannot write to {exchange}: {error}.") from error
-        child = subprocess.run(
-            [sys.executable, _CHILD, version_directory.absolute(), exchange, str(len(images))],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if child.returncode != 0:
-            reason = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
+        reason = why_child_fails(version_directory, exchange, len(images))
+        if reason:
             raise ExportError(f"{version_directory} does not run when loaded afresh: {reason}")
         logits = [np.load(Path(exchange, f"logits_{index}.npy")) for index in range(len(images))]
         batch = {
@@ -65,3 +56,19 @@ def run_saved_model(version_directory: Path, images: list[np.ndarray]) -> SavedM
         labels=[labels[:h, :w] for labels, (h, w) in zip(batch["labels"], sizes, strict=True)],
         scores=[scores[:h, :w] for scores, (h, w) in zip(batch["scores"], sizes, strict=True)],
     )
+
+
+def why_child_fails(version_directory: Path, exchange: str, count: int) -> str:
+    """Has a fresh process run `count` images of `exchange`; its error, empty if there is none."""
+    # The comparison is on the CPU, and the parent may hold all of a GPU's memory.
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    child = subprocess.run(
+        [sys.executable, _CHILD, version_directory.absolute(), exchange, str(count)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if child.returncode == 0:
+        return ""
+    return (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]

@@ -8,16 +8,14 @@ import sys
 from pathlib import Path
 
 
-def main(saved_model: str, exchange: str, count: str) -> None:
+def run(saved_model: str, exchange: str, count: int) -> None:
     """Runs both signatures: floats one by one, encoded images as one batch."""
-    # Python puts this file's folder first on the path, and its modules would hide others' names.
-    sys.path.pop(0)
     import numpy as np
     import tensorflow as tf
 
     loaded = tf.saved_model.load(saved_model)
     folder = Path(exchange)
-    images = [np.load(folder / f"image_{index}.npy") for index in range(int(count))]
+    images = [np.load(folder / f"image_{index}.npy") for index in range(count)]
     segment_floats = loaded.signatures["float_images"]
     for index, image in enumerate(images):
         logits = segment_floats(images=tf.constant(image[np.newaxis], tf.float32))["logits"]
@@ -29,9 +27,11 @@ def main(saved_model: str, exchange: str, count: str) -> None:
         raise RuntimeError(errors[0])
     for name in ("labels", "scores", "sizes"):
         np.save(folder / f"{name}.npy", answer[name].numpy())
-    if "keras_ctxseg" in sys.modules:
-        raise RuntimeError("loading the SavedModel imported keras_ctxseg")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    # Python puts this file's folder first on the path, and its modules would hide others' names.
+    sys.path.pop(0)
+    run(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    if "keras_ctxseg" in sys.modules:
+        raise RuntimeError("loading the SavedModel imported keras_ctxseg")
