@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: quickstart bakeoff benchmarks test coverage wheel-check check format docs clean
+.PHONY: quickstart bakeoff benchmarks test test-all coverage wheel-check check format docs clean
 
 quickstart: $(INSTALLED)  ## Train, evaluate, draw and export on the embedded data set; a few minutes
 	$(BIN)/ctxseg quickstart
@@ -28,16 +28,21 @@ benchmarks: $(INSTALLED)  ## Measure everything in docs/benchmarks.md again; an 
 		--repeats 20 --json docs/benchmarks/forms.json
 	$(BIN)/ctxseg benchmark --page docs/benchmarks.md
 
+# A file's tests run in one worker, which makes its expensive fixtures once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(INSTALLED)  ## Run the tests; about ten minutes on two cores
+	$(PYTEST) -m "not whole"
+
 # TensorFlow keeps some 100 MB of every `fit` until its process ends; so fresh processes for each of
 # these, and for all the rest. Every part runs, whatever the others find.
 PARTS := tests/models tests/export tests/training tests/distribution tests/evaluation
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
-test: $(INSTALLED)  ## Run all tests
+test-all: $(INSTALLED)  ## Run all tests, whole runs and clusters of processes too, and wheel-check
 	failed=0; \
 	for part in $(PARTS) "tests $(PARTS:%=--ignore=%)"; do $(PYTEST) $$part || failed=1; done; \
+	$(MAKE) wheel-check || failed=1; \
 	exit $$failed
 
-coverage: $(INSTALLED)  ## Run all tests and print line coverage by file
+coverage: $(INSTALLED)  ## Run the tests and print line coverage by file
 	$(BIN)/coverage erase
 	failed=0; \
 	$(MAKE) test PYTEST="$(PYTEST) --cov --cov-append --cov-report=" || failed=1; \
