@@ -1,5 +1,7 @@
 """What every model must hold; a family's tests call these with its name and options."""
 
+from functools import cache
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -17,15 +19,45 @@ ON_JAX = {
 """Variables for a process of its own that tests the core on JAX."""
 
 
+# A table that costs less to trace than the preset's sixteen blocks, with all there is to a block:
+# down by one and three levels, up by two, an adopted node (3 into 4), a rate.
+SPINENET_BLOCKS = (
+    [5, "bottleneck", [0, 1], False, 2],
+    [3, "residual", [1, 2]],
+    [3, "residual", [0, 2], True, 2],
+    [4, "bottleneck", [2, 4], True],
+)
+
+
 def build_small(name: str, **options):
     """Builds a model at the smallest width that its parts allow."""
     if name.endswith("mobilenet_v2"):
         options.setdefault("width", 0.35)
     if name.startswith("spacemeshlab"):
         options.setdefault("rates", (1, 6))  # four branches instead of sixteen
+    if name.startswith("rsp"):
+        options = {"heads": 2, "window": 3} | options  # as few relations as show everything
+    if name.startswith("spinenet_seg"):
+        options = {"width": 0.1, "blocks": SPINENET_BLOCKS} | options
     if "filters" not in options:
         options["filters"] = 16
     return ctx.models.build(name, NUM_CLASSES, **options)
+
+
+@cache
+def _built_once(name: str, policy: str):
+    keras.utils.set_random_seed(0)
+    model = build_small(name)
+    return model, [np.array(variable) for variable in model.variables]
+
+
+def shared_small(name: str):
+    """`build_small(name)`, built once for all tests; its first state is put back."""
+    model, state = _built_once(name, keras.config.dtype_policy().name)
+    # A model that was compiled has more variables, at the end.
+    for variable, value in zip(model.variables, state, strict=False):
+        variable.assign(value)
+    return model
 
 
 def batch(rng, size=(65, 97), count=2):
@@ -46,7 +78,7 @@ def check_any_size(model, rng) -> None:
         assert outputs["logits"].shape == (1, *size, NUM_CLASSES)
         assert keras.backend.standardize_dtype(outputs["logits"].dtype) == "float32"
         # Other kernels may be chosen in a graph: float32 rounding over the depth of the network.
-        np.testing.assert_allclose(graph(images), outputs["logits"], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(graph(images), outputs["logits"], rtol=1e-3, atol=5e-4)
 
 
 def check_training_step(model, rng) -> None:
@@ -85,12 +117,11 @@ def check_learning(model, rng, steps: int = 25) -> None:
     assert np.mean(losses[-3:]) < 0.6 * losses[0], losses
 
 
-def check_output_strides(name: str, rng, **options) -> None:
-    """Weights of one output stride load at the others, and every stride runs."""
+def check_output_strides(name: str, rng, output_strides: tuple[int, ...], **options) -> None:
+    """Weights of the default output stride load at the others, and every stride runs."""
     images, _ = batch(rng, count=1)
-    weights = None
-    for output_stride in (8, 16, 32):
+    weights = shared_small(name).get_weights()
+    for output_stride in output_strides:
         model = build_small(name, output_stride=output_stride, **options)
-        weights = weights or model.get_weights()
         model.set_weights(weights)
         assert model(images)["logits"].shape == (1, 65, 97, NUM_CLASSES)

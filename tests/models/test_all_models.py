@@ -20,47 +20,85 @@ FAMILIES = (
 )  # fmt: skip
 BACKBONES = ("mobilenet_v2", "resnet18")
 MODELS = [f"{family}_{backbone}" for family in FAMILIES for backbone in BACKBONES]
-EACH_ONCE = [f"{family}_{backbone}" for family, backbone in zip(FAMILIES, cycle(BACKBONES))]
-"""Every family and both backbones, where their combination is not the question."""
+POLICIES = ("mixed_bfloat16", "mixed_float16")
+# Every family and both backbones, where their combination is not the question.
+EACH_ONCE = {family: f"{family}_{backbone}" for family, backbone in zip(FAMILIES, cycle(BACKBONES))}
+PAIRS = [
+    pytest.param(name, marks=() if name in EACH_ONCE.values() else pytest.mark.whole)
+    for name in MODELS
+]
+
+
+def always_for(*families):
+    """Every family; those not named by `make test-all` alone."""
+    marks = {family: () if family in families else pytest.mark.whole for family in FAMILIES}
+    return pytest.mark.parametrize("family", [pytest.param(k, marks=m) for k, m in marks.items()])
+
+
 # XLA takes long over RSP and SpaceMeshLab: RSP's layers are the panoptic network's too.
-STEPPED_ON_JAX = (
-    ["fcn_resnet18", "encnet_mobilenet_v2", "deeplabv3_resnet18", "rsp_panoptic_mobilenet_v2"],
-    ["deeplabv3plus_mobilenet_v2", "ksac_mobilenet_v2", "spacemeshlab_mobilenet_v2"],
-)
+STEPPED_ON_JAX = {
+    "one": ["encnet_resnet18"],
+    "first": [
+        "encnet_mobilenet_v2",
+        "fcn_resnet18",
+        "deeplabv3_resnet18",
+        "rsp_panoptic_mobilenet_v2",
+    ],
+    "second": ["deeplabv3plus_mobilenet_v2", "ksac_mobilenet_v2", "spacemeshlab_mobilenet_v2"],
+}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PAIRS)
 def test_any_size(rng, name):
-    model_checks.check_any_size(model_checks.build_small(name), rng)
+    model_checks.check_any_size(model_checks.shared_small(name), rng)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PAIRS)
 def test_training_step(rng, name):
-    model_checks.check_training_step(model_checks.build_small(name), rng)
+    model_checks.check_training_step(model_checks.shared_small(name), rng)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "policy"),
+    [
+        pytest.param(family, policy, marks=() if (index + k) % 2 else pytest.mark.whole)
+        for index, family in enumerate(FAMILIES)
+        for k, policy in enumerate(POLICIES)
+    ],
+)
 def test_mixed_precision(rng, family, policy):
     """Logits are float32; that such networks train is seen in tests/distribution."""
     keras.config.set_dtype_policy(policy)
-    model = model_checks.build_small(f"{family}_mobilenet_v2")
+    model = model_checks.shared_small(f"{family}_mobilenet_v2")
     images, _ = model_checks.batch(rng)
     logits = model(images)["logits"]
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
     assert np.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@always_for("encnet", "ksac")
 def test_learning(rng, family):
-    model_checks.check_learning(model_checks.build_small(f"{family}_mobilenet_v2"), rng)
+    model_checks.check_learning(model_checks.shared_small(f"{family}_mobilenet_v2"), rng)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@always_for("deeplabv3plus", "ksac", "rsp", "spacemeshlab")
 def test_output_strides(rng, family):
-    model_checks.check_output_strides(f"{family}_mobilenet_v2", rng)
+    model_checks.check_output_strides(f"{family}_mobilenet_v2", rng, (8, 32))
 
 
+@pytest.mark.whole
+@pytest.mark.parametrize("family", FAMILIES)
+def test_output_stride_16(rng, family):
+    model_checks.check_output_strides(f"{family}_mobilenet_v2", rng, (16,))
+
+
+@pytest.mark.parametrize("name", ["fcn_xception65", "deeplabv3_resnet50"])
+def test_further_backbones_build(name):
+    """Those that no test above takes, and `test_every_name_builds` takes with the rest."""
+    assert ctx.models.build(name, 3, filters=8).name == name
+
+
+@pytest.mark.whole
 def test_every_name_builds():
     """Of this package's own backbones; those of Keras are built in tests/backbones."""
     names = ctx.models.list_models()
@@ -80,35 +118,54 @@ def test_every_name_builds():
         assert ctx.models.build(name, 3, filters=8).name == name
 
 
-def test_save_and_load_in_a_fresh_process(rng, tmp_path):
-    """`keras.models.load_model` needs nothing but the package's import, under any policy."""
+@pytest.mark.parametrize(
+    "families",
+    [
+        ("encnet", "deeplabv3plus", "ksac", "rsp_panoptic", "spacemeshlab", "spinenet_seg"),
+        pytest.param(("fcn", "deeplabv3", "rsp"), marks=pytest.mark.whole),
+    ],
+    ids=["most", "rest"],
+)
+def test_save_and_load_in_a_fresh_process(rng, tmp_path, families):
+    """`keras.models.load_model` needs nothing but the package's import, under any policy.
+
+    Neither that nor `build` imports data sets or tf-models.
+    """
     images, _ = model_checks.batch(rng, count=1)
     np.save(tmp_path / "images.npy", images)
     expected = {}
-    for name in EACH_ONCE:
+    for family in families:
+        name = EACH_ONCE.get(family, "spinenet_seg_s49s")
         keras.config.set_dtype_policy("mixed_bfloat16" if "resnet" in name else "float32")
-        model = model_checks.build_small(name)
+        model = model_checks.shared_small(name)
         randomize(model, rng)
         model.save(tmp_path / f"{name}.keras")
         expected[name] = np.array(model(images)["logits"])
     script = """
-import sys, pathlib, numpy as np
-import keras_ctxseg, keras
+import json, sys, pathlib, numpy as np
+import keras_ctxseg as ctx, keras
 folder = pathlib.Path(sys.argv[1])
 images = np.load(folder / "images.npy")
 for path in folder.glob("*.keras"):
     model = keras.models.load_model(path)
-    assert type(model) is keras_ctxseg.models.SegmentationModel, type(model)
+    assert type(model) is ctx.models.SegmentationModel, type(model)
     np.save(folder / (path.stem + ".npy"), np.array(model(images)["logits"]))
+ctx.models.build("ksac_mobilenet_v2", 3, (65, 97, 3), width=0.35, filters=8)
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=300)
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], check=True, timeout=300, capture_output=True
+    )
     for name, logits in expected.items():
         np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), logits)
+    modules = json.loads(result.stdout.splitlines()[-1])
+    assert not {"tensorflow_datasets", "official", "tf_keras"} & set(modules)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("names", STEPPED_ON_JAX, ids=["first", "second"])
-def test_core_trains_on_jax_without_tensorflow(names):
+@pytest.mark.parametrize(
+    "which", ["one", *(pytest.param(k, marks=pytest.mark.whole) for k in ("first", "second"))]
+)
+def test_core_trains_on_jax_without_tensorflow(which):
     """On Keras' JAX backend a step of `fit` works, and nothing brings TensorFlow in."""
     script = """
 import json, sys
@@ -127,7 +184,7 @@ for name in sys.argv[1:]:
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
     result = subprocess.run(
-        [sys.executable, "-c", script, *names],
+        [sys.executable, "-c", script, *STEPPED_ON_JAX[which]],
         env={**os.environ, **model_checks.ON_JAX},
         capture_output=True,
         timeout=900,
@@ -136,19 +193,4 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
     modules = json.loads(result.stdout.splitlines()[-1])
     assert "jax" in modules
     for name in ("tensorflow", "tensorflow_datasets", "official", "tf_keras"):
-        assert name not in modules
-
-
-def test_building_imports_neither_data_sets_nor_tf_models():
-    script = """
-import json, sys
-import keras_ctxseg as ctx
-ctx.models.build("ksac_mobilenet_v2", 3, (65, 97, 3), width=0.35, filters=8)
-print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
-"""
-    result = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, timeout=300
-    )
-    modules = json.loads(result.stdout.splitlines()[-1])
-    for name in ("tensorflow_datasets", "official", "tf_keras"):
         assert name not in modules

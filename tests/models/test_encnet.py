@@ -21,7 +21,9 @@ def _trainable(model) -> int:
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
-@pytest.mark.parametrize(("num_classes", "millions"), [(19, 35.89), (150, 36.06)])
+@pytest.mark.parametrize(
+    ("num_classes", "millions"), [(19, 35.89), pytest.param(150, 36.06, marks=pytest.mark.whole)]
+)
 def test_parameters_of_encnet_resnet50(num_classes, millions):
     model = ctx.models.build("encnet_resnet50", num_classes)
     assert round(_trainable(model) / 1e6, 2) == millions
@@ -30,6 +32,7 @@ def test_parameters_of_encnet_resnet50(num_classes, millions):
         assert round((_trainable(lateral) - _trainable(model)) / 1e6, 2) == 7.87
 
 
+@pytest.mark.whole
 def test_the_module_adds_two_percent_of_multiply_adds_at_most():
     options = {"num_classes": 19, "stem": "v1c"}
     plain = ctx.models.build("fcn_resnet50", **options)
@@ -113,7 +116,7 @@ def test_the_head_is_built_from_the_tested_parts(rng):
     np.testing.assert_allclose(outputs["logits"], resized, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_exports_agree(rng, tmp_path):
     model = build_small("encnet_mobilenet_v2")
     randomize(model, rng)
@@ -174,7 +177,14 @@ def test_encnet_cifar_is_its_definition(rng):
     np.testing.assert_allclose(model(images)["logits"], expected, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param("float32", marks=pytest.mark.whole),
+        pytest.param("mixed_bfloat16", marks=pytest.mark.whole),
+        "mixed_float16",
+    ],
+)
 def test_encnet_cifar_trains_and_saves(rng, tmp_path, policy):
     keras.config.set_dtype_policy(policy)
     model = ctx.models.build("encnet_cifar", 4, (12, 12, 3), widen=1, num_codewords=3)
@@ -199,6 +209,7 @@ def test_encnet_cifar_trains_and_saves(rng, tmp_path, policy):
     assert model.input.shape == (None, 32, 32, 3)
 
 
+@pytest.mark.whole
 def test_the_classifiers_script_trains_and_saves(rng, tmp_path, monkeypatch, capsys):
     """On random images instead of a download."""
     arrays = (

@@ -14,10 +14,10 @@ def _trainable(name, **options):
 @pytest.mark.parametrize(
     ("name", "stem", "millions"),
     [
-        ("deeplabv3_resnet50", "deep", 39.172),
+        pytest.param("deeplabv3_resnet50", "deep", 39.172, marks=pytest.mark.whole),
         ("deeplabv3plus_resnet50", "deep", 40.476),
         ("deeplabv3_resnet50", "7x7", 39.049),
-        ("deeplabv3plus_resnet50", "7x7", 40.352),
+        pytest.param("deeplabv3plus_resnet50", "7x7", 40.352, marks=pytest.mark.whole),
     ],
 )
 def test_deeplab_resnet50(name, stem, millions):
@@ -36,12 +36,15 @@ def test_ksac_mobilenet_v2_saves_a_third():
     assert 0.313 <= separable <= 0.318
 
 
+@pytest.mark.whole
 def test_ksac_xception65_saves_what_the_kernels_weigh():
     aspp = _trainable("deeplabv3plus_xception65", separable_decoder=True)
     assert aspp - _trainable("ksac_xception65") == 2 * 9 * 2048 * 256
 
 
-@pytest.mark.parametrize("rates", [(6, 12, 18), (6, 12, 18, 24)])
+@pytest.mark.parametrize(
+    "rates", [pytest.param((6, 12, 18), marks=pytest.mark.whole), (6, 12, 18, 24)]
+)
 def test_a_further_rate_costs_ksac_no_kernel(rates):
     aspp = _trainable("deeplabv3_mobilenet_v2", rates=rates)
     ksac = _trainable("ksac_mobilenet_v2", rates=rates, decoder=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import keras_ctxseg as ctx
-from tests.models.model_checks import build_small
+from tests.models.model_checks import build_small, shared_small
 
 
 def test_list_models_filters_by_pattern():
@@ -52,34 +52,46 @@ def test_errors_name_the_argument(call, message):
 
 
 def test_small_images_are_refused_at_run_time():
-    model = build_small("fcn_mobilenet_v2")
+    model = shared_small("fcn_mobilenet_v2")
     with pytest.raises(ValueError, match="`images` must be images of at least 33 pixels"):
         model(np.zeros((1, 64, 32, 3), "float32"))
 
 
-def test_weights_come_from_files_of_the_same_model(tmp_path, rng, caplog):
-    model = build_small("ksac_mobilenet_v2")
+def _saved(model, path):
+    (model.save if path.suffix == ".keras" else model.save_weights)(path)
+
+
+@pytest.mark.parametrize("file", ["model.keras", "model.weights.h5"])
+def test_weights_come_from_files_of_the_same_model(tmp_path, rng, file):
+    model = shared_small("ksac_mobilenet_v2")
     images = rng.uniform(0, 255, (1, 64, 64, 3)).astype("float32")
-    expected = np.array(model(images)["logits"])
-    model.save(tmp_path / "model.keras")
-    model.save_weights(tmp_path / "model.weights.h5")
-    for file in ("model.keras", "model.weights.h5"):
-        path = tmp_path / file
-        loaded = build_small("ksac_mobilenet_v2", weights=path)
-        np.testing.assert_array_equal(loaded(images)["logits"], expected)
-        caplog.clear()
-        other = ctx.models.build("ksac_mobilenet_v2", 7, width=0.35, filters=16, weights=path)
-        assert f"{file} has another number of classes: logits_classifier kept" in caplog.text
-        ours, theirs = ({w.path: np.array(w) for w in one.weights} for one in (other, model))
-        assert {name for name in ours if ours[name].shape != theirs[name].shape} == {
-            "logits_classifier/kernel", "logits_classifier/bias",
-        }  # fmt: skip
-        assert np.isfinite(ours["logits_classifier/kernel"]).all()
-        for name, value in ours.items():
-            if not name.startswith("logits_classifier"):
-                np.testing.assert_array_equal(value, theirs[name])
-        with pytest.raises(ValueError, match=f"{file}.*fit"):
-            build_small("ksac_mobilenet_v2", width=0.5, weights=path)
+    _saved(model, tmp_path / file)
+    loaded = build_small("ksac_mobilenet_v2", weights=tmp_path / file)
+    np.testing.assert_array_equal(loaded(images)["logits"], model(images)["logits"])
+
+
+@pytest.mark.parametrize(
+    "file", ["model.keras", pytest.param("model.weights.h5", marks=pytest.mark.whole)]
+)
+def test_weights_of_another_number_of_classes(tmp_path, caplog, file):
+    """All but the classifier's are taken over; of another network none."""
+    model, path = shared_small("ksac_mobilenet_v2"), tmp_path / file
+    _saved(model, path)
+    other = ctx.models.build("ksac_mobilenet_v2", 7, width=0.35, filters=16, weights=path)
+    assert f"{file} has another number of classes: logits_classifier kept" in caplog.text
+    ours, theirs = ({w.path: np.array(w) for w in one.weights} for one in (other, model))
+    assert {name for name in ours if ours[name].shape != theirs[name].shape} == {
+        "logits_classifier/kernel", "logits_classifier/bias",
+    }  # fmt: skip
+    assert np.isfinite(ours["logits_classifier/kernel"]).all()
+    for name, value in ours.items():
+        if not name.startswith("logits_classifier"):
+            np.testing.assert_array_equal(value, theirs[name])
+    with pytest.raises(ValueError, match=f"{file}.*fit"):
+        build_small("ksac_mobilenet_v2", width=0.5, weights=path)
+
+
+def test_weights_from_nowhere(tmp_path):
     with pytest.raises(ValueError, match="does not exist: .*missing.keras"):
         build_small("ksac_mobilenet_v2", weights=tmp_path / "missing.keras")
     with pytest.raises(

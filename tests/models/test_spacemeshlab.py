@@ -28,7 +28,7 @@ def _plain_copy(model, name, **options):
 @pytest.mark.parametrize(("name", "training"), [("mobilenet_v2", False), ("resnet18", True)])
 def test_the_backbone_is_untouched_at_first(rng, name, training):
     """To the last bit, at every stage, before and after the exchange; once trained no longer."""
-    model = model_checks.build_small(f"spacemeshlab_{name}")
+    model = model_checks.shared_small(f"spacemeshlab_{name}")
     options = {"width": 0.35} if name == "mobilenet_v2" else {}
     images, _ = model_checks.batch(rng, count=2)
     exchanges = [model.get_layer(f"spam_exchange{level}") for level in LEVELS]
@@ -101,28 +101,35 @@ def test_rates_follow_the_output_stride():
 
 
 def test_auxiliary_head():
-    model = model_checks.build_small("spacemeshlab_mobilenet_v2")
+    model = model_checks.shared_small("spacemeshlab_mobilenet_v2")
     assert ctx.training.default_compile(model)["loss_weights"] == {"logits": 1.0, "aux_logits": 0.4}
     assert model.output["aux_logits"].dtype == "float32"
     plain = model_checks.build_small("spacemeshlab_mobilenet_v2", auxiliary=False)
     assert set(plain.output) == {"logits"}
 
 
-def test_parameter_count_at_full_size():
-    """ResNet-50, 19 classes: each part as its equations say."""
-    model = ctx.models.build("spacemeshlab_resnet50", 19)
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [
+        ("resnet18", (64, 128, 256, 512)),
+        pytest.param("resnet50", (256, 512, 1024, 2048), marks=pytest.mark.whole),
+    ],
+)
+def test_parameter_count_at_full_size(name, widths):
+    """19 classes: each part as its equations say."""
+    model = ctx.models.build(f"spacemeshlab_{name}", 19)
     assert model.get_layer("consensus").rates == (2, 12, 24, 36)
-    backbone = backbones.create("resnet50", output_stride=8)
+    backbone = backbones.create(name, output_stride=8)
     plain = _trainable(backbone.as_model())
     stem = 9 * 3 * 16 + 2 * 16
     exchanges = sum(
         (channels * 16 + 2 * 16)  # P
         + (9 * 16 * 16 + 2 * 16)  # φ
         + (side**2 * 16 * channels + 2 * channels)  # Q
-        for channels, side in ((256, 4), (512, 8), (1024, 8), (2048, 8))
+        for channels, side in zip(widths, (4, 8, 8, 8), strict=True)
     )
     consensus = _trainable(model.get_layer("consensus"))
-    auxiliary = 9 * 1024 * 256 + 2 * 256 + 256 * 19 + 19
+    auxiliary = 9 * widths[2] * 256 + 2 * 256 + 256 * 19 + 19
     classifier = (256 + 16) * 19 + 19
     assert _trainable(model) == plain + stem + exchanges + consensus + auxiliary + classifier
 
@@ -133,7 +140,7 @@ def _trainable(layer):
 
 def test_taken_apart(rng):
     """Without a part, what is left is as large as the whole but for that part, and still runs."""
-    whole = model_checks.build_small("spacemeshlab_mobilenet_v2")
+    whole = model_checks.shared_small("spacemeshlab_mobilenet_v2")
     images, _ = model_checks.batch(rng, count=1)
     classes, filters = model_checks.NUM_CLASSES, whole.get_layer("consensus").filters
     plain = _trainable(backbones.create("mobilenet_v2", output_stride=8, width=0.35).as_model())
@@ -151,7 +158,7 @@ def test_taken_apart(rng):
         assert model(images)["logits"].shape == (*images.shape[:3], classes)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_exports_agree(rng, tmp_path):
     """SavedModel and LiteRT, the latter of builtin operations only, at an odd size."""
     model = model_checks.build_small("spacemeshlab_mobilenet_v2")

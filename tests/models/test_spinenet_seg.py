@@ -14,28 +14,25 @@ from keras_ctxseg.backbones.block_tables import required_nodes
 from tests.layers.layer_checks import randomize
 from tests.models import model_checks
 
-# A table that costs less to trace than the preset's sixteen blocks, with all there is to a block:
-# down by one and three levels, up by two, an adopted node (3 into 4), a rate.
-SMALL = (
-    [5, "bottleneck", [0, 1], False, 2],
-    [3, "residual", [1, 2]],
-    [3, "residual", [0, 2], True, 2],
-    [4, "bottleneck", [2, 4], True],
-)
 # What differs most from the default head, which reads the finest output alone.
 DECODER = {"max_level": 4, "merge": "concat", "decoder": True}
 
 
-def _preset(**options):
-    return model_checks.build_small("spinenet_seg_s49s", **{"width": 0.1, **options})
-
-
 def _small(**options):
-    return _preset(**{"blocks": SMALL, **options})
+    return model_checks.build_small("spinenet_seg_s49s", **options)
 
 
-def test_any_size(rng):
-    model_checks.check_any_size(_preset(max_level=7), rng)
+def _preset(**options):
+    return _small(**{"blocks": "searched", **options})
+
+
+@pytest.mark.parametrize(
+    ("make", "max_level"),
+    [(_small, 4), pytest.param(_preset, 7, marks=pytest.mark.whole)],
+    ids=["small", "preset"],
+)
+def test_any_size(rng, make, max_level):
+    model_checks.check_any_size(make(max_level=max_level), rng)
 
 
 def test_training_step(rng):
@@ -48,33 +45,17 @@ def test_mixed_precision(rng, policy):
     model = _small()
     images, labels = model_checks.batch(rng)
     assert keras.backend.standardize_dtype(model(images)["logits"].dtype) == "float32"
-    model.compile(**ctx.training.default_compile(model))
+    model.compile(**ctx.training.default_compile(model), run_eagerly=True)
     assert np.isfinite(model.fit(images, labels, batch_size=2, verbose=0).history["loss"][0])
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+@pytest.mark.whole
 def test_learning(rng):
     model_checks.check_learning(_small(), rng)
 
 
-def test_save_and_load_in_a_fresh_process(rng, tmp_path):
-    images, _ = model_checks.batch(rng, count=1)
-    np.save(tmp_path / "images.npy", images)
-    model = _small(max_level=4)
-    randomize(model, rng)
-    model.save(tmp_path / "model.keras")
-    script = """
-import sys, pathlib, numpy as np
-import keras_ctxseg, keras
-folder = pathlib.Path(sys.argv[1])
-model = keras.models.load_model(folder / "model.keras")
-np.save(folder / "logits.npy", np.array(model(np.load(folder / "images.npy"))["logits"]))
-"""
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=300)
-    np.testing.assert_array_equal(np.load(tmp_path / "logits.npy"), model(images)["logits"])
-
-
-@pytest.mark.slow
+@pytest.mark.whole
 def test_it_trains_on_jax(rng, tmp_path):
     """From the weights that TensorFlow has, JAX takes the step that TensorFlow takes."""
     images, labels = model_checks.batch(rng, size=(33, 45))
@@ -135,7 +116,11 @@ def test_presets_are_the_searched_table_and_say_so(capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "table"), [("parent", PARENT_BLOCKS), ("hand_dilated", HAND_DILATED_BLOCKS)]
+    ("name", "table"),
+    [
+        ("parent", PARENT_BLOCKS),
+        pytest.param("hand_dilated", HAND_DILATED_BLOCKS, marks=pytest.mark.whole),
+    ],
 )
 def test_tables_by_name(name, table):
     _check_blocks(_preset(blocks=name), table, (3,))  # Other tables read the finest output alone.
@@ -170,9 +155,13 @@ def test_parameter_counts():
     assert model.count_params() == cost.parameters
 
 
-@pytest.mark.slow
-def test_litert_export_agrees_and_is_builtin(rng, tmp_path):
-    model = _preset(max_level=5)
+@pytest.mark.parametrize(
+    ("make", "max_level"),
+    [(_small, 4), pytest.param(_preset, 5, marks=pytest.mark.whole)],
+    ids=["small", "preset"],
+)
+def test_litert_export_agrees_and_is_builtin(rng, tmp_path, make, max_level):
+    model = make(max_level=max_level)
     randomize(model, rng)
     # Refuses what is no builtin, and what disagrees with the model.
     result = ctx.export.export_litert(model, tmp_path / "model.tflite", (65, 97))
@@ -182,7 +171,7 @@ def test_litert_export_agrees_and_is_builtin(rng, tmp_path):
     assert not {"SPACE_TO_BATCH_ND", "SHAPE", "WHERE", "RANGE"} & found
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_saved_model_agrees(rng, tmp_path):
     model = _small(**DECODER)
     randomize(model, rng)
