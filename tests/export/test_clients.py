@@ -92,6 +92,7 @@ def plain(value):
     return value.tolist()
 
 
+@pytest.mark.whole
 def test_grpc(serving, images, tmp_path):
     grpc = pytest.importorskip("grpc")
     predict_pb2 = pytest.importorskip("tensorflow_serving.apis.predict_pb2")

@@ -44,7 +44,7 @@ def config(tmp_path):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_real_model_of_mixed_precision_becomes_both_files(config, tmp_path):
     model = build_model(config, num_classes=3)
     assert any(layer.compute_dtype == "bfloat16" for layer in model.layers)
@@ -88,7 +88,7 @@ def test_a_checkpoint_of_other_classes(config):
         list(export_run(dataclasses.replace(config, name="untrained")))
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_bfloat16_and_onnx_by_the_command(config, tmp_path, capsys):
     pytest.importorskip("tf2onnx")
     config = dataclasses.replace(
