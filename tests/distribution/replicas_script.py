@@ -1,6 +1,7 @@
 """Trains small networks under one strategy and writes down what came out; run by the tests.
 
-`python replicas_script.py single|mirrored|workers OUTPUT.npz`; workers are told by TF_CONFIG.
+`python replicas_script.py single|mirrored|workers OUTPUT.npz SCENARIOS`; workers are told by
+TF_CONFIG.
 """
 
 import sys
@@ -13,7 +14,7 @@ import keras_ctxseg as ctx
 from keras_ctxseg.losses import SegmentationCrossentropy
 from keras_ctxseg.runs.assembly import dtype_policy, synchronize_batch_norm
 
-KIND, OUTPUT = sys.argv[1:]
+KIND, OUTPUT, *CHOSEN = sys.argv[1:]
 if KIND == "mirrored":
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -227,10 +228,14 @@ def panoptic():
     )
 
 
-recipe()
-executions(1)
-executions(4)
-half_precision()
-unsynchronized()
-panoptic()
+SCENARIOS = {
+    "recipe": recipe,
+    "executions1": lambda: executions(1),
+    "executions4": lambda: executions(4),
+    "half": half_precision,
+    "own": unsynchronized,
+    "panoptic": panoptic,
+}
+for scenario in CHOSEN:
+    SCENARIOS[scenario]()
 np.savez(OUTPUT, **results)

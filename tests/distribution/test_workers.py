@@ -12,10 +12,7 @@ import pytest
 from tests.distribution.processes import ROOT, environment
 from tests.fixtures.tiny_parts import everything_in
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute"),
-]
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute")
 SCRIPT = Path(__file__).with_name("workers_script.py")
 RECIPE = """
 name: run
@@ -82,6 +79,7 @@ def assert_same_run(folder, expected):
         assert float(row["loss"]) == pytest.approx(float(oracle["loss"]), rel=1e-5)
 
 
+@pytest.mark.whole
 def test_a_killed_worker_stops_all_and_the_job_goes_on(launch, tmp_path):
     code, said = launch(1, "name=alone", "training.strategy=one_device")
     assert code == 0, said
@@ -99,6 +97,7 @@ def test_a_killed_worker_stops_all_and_the_job_goes_on(launch, tmp_path):
     assert_same_run(tmp_path / "two", tmp_path / "alone")
 
 
+@pytest.mark.whole
 def test_an_error_is_said_by_its_worker(launcher, capsys, tmp_path):
     assert launcher.main(["2", str(tmp_path / "missing.yaml")]) == 2
     lines = capsys.readouterr().out.splitlines()

@@ -133,6 +133,7 @@ print(float(shares), float(loss(labels, logits)))
 """
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.distribute")
 def test_replicas_share_the_mean_between_them():
     """With equally many valid pixels on both, their shares add up to the mean of the batch."""

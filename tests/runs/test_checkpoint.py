@@ -98,9 +98,9 @@ def test_a_kill_leaves_the_previous_one(saved, monkeypatch, moment):
     assert os.listdir(path.parent) == ["last.keras"]
 
 
-@pytest.mark.slow
-def test_sigkill_while_saving(make_model, tmp_path):
-    """A process that does nothing but save is killed at a few arbitrary moments."""
+@pytest.mark.parametrize("attempts", [1, pytest.param(3, marks=pytest.mark.whole)])
+def test_sigkill_while_saving(make_model, tmp_path, attempts):
+    """A process that does nothing but save is killed at arbitrary moments."""
     model = make_model()
     start = tmp_path / "start.keras"
     save_checkpoint(model, start, TrainingState(0, 0))
@@ -111,7 +111,7 @@ def test_sigkill_while_saving(make_model, tmp_path):
         "for step in itertools.count(1):\n"
         "    save_checkpoint(model, sys.argv[2], TrainingState(step, step))\n"
     )
-    for attempt in range(3):
+    for attempt in range(attempts):
         target = tmp_path / str(attempt) / "last.keras"
         process = subprocess.Popen([sys.executable, "-c", script, start, target])
         deadline = time.monotonic() + 120

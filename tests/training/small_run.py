@@ -15,6 +15,17 @@ from tests.fixtures.tiny_parts import tiny_dataset, tiny_model
 
 SECONDS_A_STEP = 0.02
 
+
+def load(name, **options):
+    """In place of `keras_ctxseg.data.load`."""
+    return tiny_dataset(counts=(22, 4))
+
+
+def build(name, num_classes, weights=None, **options):
+    """In place of `keras_ctxseg.models.build`."""
+    return tiny_model(num_classes)
+
+
 if __name__ == "__main__":
     progress = Path(sys.argv[1])
     count_step = Progress.on_train_batch_begin
@@ -25,6 +36,5 @@ if __name__ == "__main__":
         time.sleep(SECONDS_A_STEP)
 
     Progress.on_train_batch_begin = count_step_and_tell
-    ctx.data.load = lambda name, **options: tiny_dataset(counts=(22, 4))
-    ctx.models.build = lambda name, num_classes, weights=None, **options: tiny_model(num_classes)
+    ctx.data.load, ctx.models.build = load, build
     sys.exit(main(sys.argv[2:]))

@@ -14,7 +14,7 @@ from keras_ctxseg.runs.checkpoint import read_state
 from tests.distribution.processes import TIMEOUT, environment, free_ports
 from tests.fixtures.tiny_parts import everything_in
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.whole
 
 RECIPE = """
 name: run
