@@ -24,13 +24,8 @@ def test_stage_by_stage_is_the_whole(name):
     assert list(whole.output) == names
     staged = keras.Model(images, x)
     assert [w.path for w in staged.weights] == [w.path for w in whole.weights]
-
-
-def test_every_weight_is_named_after_the_backbone():
-    """Learning-rate multipliers find the backbone by this prefix."""
-    for name in ("mobilenet_v2", "resnet18", "xception65"):
-        model = backbones.create(name).as_model()
-        assert all(weight.path.startswith("backbone_") for weight in model.weights)
+    # Learning-rate multipliers find the backbone by this prefix.
+    assert all(weight.path.startswith("backbone_") for weight in whole.weights)
 
 
 @pytest.mark.parametrize(

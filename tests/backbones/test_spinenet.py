@@ -32,7 +32,7 @@ def _trainable(model):
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("scale", "min_level", "activation"), [("s49", 3, "relu"), ("s96", 2, "swish")]
 )

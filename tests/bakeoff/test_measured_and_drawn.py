@@ -86,6 +86,7 @@ def test_the_last_steps_weights_count(trained):
         last_weights(trained(averages=True, last=9, best=4))
 
 
+@pytest.mark.whole
 def test_the_most_disputed_images_are_drawn(plan_file, keep_made_up, trained, tmp_path):
     from bakeoff_parts import pictures
     from bakeoff_parts.plan import read_plan

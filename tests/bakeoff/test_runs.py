@@ -27,7 +27,7 @@ def words(tmp_path, plan_file):
     return [str(word) for name, path in places.items() for word in (f"--{name}", path)]
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_stopped_run_goes_on_and_is_kept(words, plan, tmp_path):
     command = [sys.executable, str(SCRIPT), *words, "--only", "words/*"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1"}

@@ -62,6 +62,7 @@ def test_model_figures_with_memory(wide):
     assert result.memory.baseline / 2**20 > 100
 
 
+@pytest.mark.whole
 def test_memory_says_what_went_wrong(wide):
     with pytest.raises(RuntimeError, match="measuring process failed"):
         measure_peak_memory(wide, (0, -5))

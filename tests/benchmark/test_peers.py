@@ -6,7 +6,7 @@ from keras_ctxseg.benchmark import benchmark_models
 from keras_ctxseg.benchmark.peers import is_peer, load_peer, peer_names
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_tf_models_builds_the_same_network():
     peer = load_peer("tf-models").tf_models_deeplabv3plus((64, 96), num_classes=5, stem="deep")
     assert peer(tf.zeros((1, 64, 96, 3))).shape == (1, 64, 96, 5)

@@ -27,7 +27,7 @@ def config(tmp_path):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_both_rates_of_a_recipe(config):
     result = compare_pipeline(config, seconds=0.1, rounds=1)
     assert result.pipeline > 0

@@ -36,22 +36,27 @@ def found():
     )
 
 
-def test_processes_take_turns_and_count_what_they_run(tmp_path):
-    (ours, training), rate = measure_side_by_side(
-        [small(), small("training")], repeats=2, warmup=1, folder=tmp_path, progress=False
+@pytest.mark.parametrize(
+    "forms", [("keras",), pytest.param(("keras", "training"), marks=pytest.mark.whole)], ids=str
+)
+def test_processes_take_turns_and_count_what_they_run(tmp_path, forms):
+    measurements, rate = measure_side_by_side(
+        [small(form) for form in forms], repeats=2, warmup=1, folder=tmp_path, progress=False
     )
     model = ctx.models.build("fcn_mobilenet_v2", 3, **SMALL)
     counted = ctx.benchmark.count_multiply_adds(lambda x, training: model(x)["logits"], (65, 65))
-    for measurement in (ours, training):
+    for measurement in measurements:
         assert len(measurement.latency.seconds) == 2 and measurement.latency.minimum > 0
         assert measurement.facts["multiply_adds"] == counted.total
         assert measurement.facts["parameters"] == sum(
             weight.value.shape.num_elements() for weight in model.trainable_weights
         )
+    ours, *training = measurements
     assert ours.share(rate) == counted.total / ours.latency.minimum / rate
-    assert training.share(rate) is None
+    assert all(one.share(rate) is None for one in training)
 
 
+@pytest.mark.whole
 def test_what_cannot_be_built_is_said_in_one_line():
     broken = dataclasses.replace(small(), name="fcn_mobilenet_v3")
     with pytest.raises(ValueError, match="cannot measure fcn_mobilenet_v3 .*'fcn_mobilenet_v2'"):

@@ -166,6 +166,7 @@ def test_sizes():
         parse_size("360")
 
 
+@pytest.mark.whole
 def test_two_models_are_measured_side_by_side(capsys):
     options = ["--size", "33x33", "--repeats", "1", "--no-memory", "--num-classes", "3"]
     first_options, second_options = ["width=0.35", "filters=8"], ["width=0.35", "filters=16"]

@@ -13,7 +13,7 @@ import keras_ctxseg as ctx
 SCRIPT = Path(__file__).parents[2] / "scripts/train.py"
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_trains_scores_and_saves(tmp_path, monkeypatch, capsys):
     arguments = {"--model": "fcn_mobilenet_v2", "--epochs": 1, "--steps-per-epoch": 1,
                  "--batch-size": 2, "--output": tmp_path / "model.keras"}  # fmt: skip

@@ -14,8 +14,6 @@ from PIL import Image
 import keras_ctxseg as ctx
 from keras_ctxseg.cli import main
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("whole_path")]
-
 COLORS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)
 
 RECIPE = """
@@ -109,6 +107,7 @@ def test_evaluate_writes_scores_and_report(root, capsys):
     assert "blue" in report and "fcn_mobilenet_v2" in report
 
 
+@pytest.mark.whole
 def test_comparison_shows_what_was_scored(root, tmp_path, capsys):
     """The pictures come from the split, checkpoint and overrides of each `scores.json`, also
     where the runs have moved since, and name what is missing where they cannot."""
@@ -138,6 +137,7 @@ def test_comparison_shows_what_was_scored(root, tmp_path, capsys):
     assert "last.keras: there is no such run" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 def test_protocols_reach_evaluation_and_prediction(root, tmp_path):
     """Flags on top of a named protocol, in both commands; the figures are the API's own."""
     run = root / "runs/trial"
@@ -192,6 +192,7 @@ def test_predict_needs_no_data_set(root, tmp_path):
     assert (output / "overlays/1.jpg").is_file()
 
 
+@pytest.mark.whole
 def test_predict_skips_what_it_cannot_read(root, tmp_path, capsys):
     good, bad = root / "data/val/images/0.png", tmp_path / "bad.png"
     bad.write_bytes(b"")
@@ -201,6 +202,7 @@ def test_predict_skips_what_it_cannot_read(root, tmp_path, capsys):
     assert len(list((tmp_path / "out").rglob("*.jpg"))) == 1
 
 
+@pytest.mark.whole
 def test_export_takes_another_name_and_version(root, capsys):
     arguments = ["--name", "tiny", "--version", "7"]
     assert main(["export", str(root / "runs/trial"), *arguments]) == 0
@@ -220,6 +222,7 @@ def test_other_classes_than_the_checkpoints_are_refused(root, tmp_path, capsys):
         assert "`num_classes` disagrees" in message and "best.keras predicts 3 classes" in message
 
 
+@pytest.mark.whole
 def test_training_starts_from_a_checkpoint_of_other_classes(root, tmp_path, caplog):
     """All but the classifier is taken over, and the log says so."""
     data = shutil.copytree(root / "data", tmp_path / "data")

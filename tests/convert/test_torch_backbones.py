@@ -139,6 +139,6 @@ def test_timm_xception65(rng, tmp_path):
     model = backbones.create("xception65").as_model()
     report = convert.convert(model, tmp_path / "xception.safetensors", "timm")
     assert len(report.mapped) == len(model.weights) and not report.left
-    for size in SIZES:
+    for size in SIZES[1:]:  # NumPy takes long over so many layers.
         images = images_of(rng, size)
         check_agreement(model(images)["level5"], forward(images))

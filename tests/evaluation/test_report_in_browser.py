@@ -84,11 +84,13 @@ def test_a_report_opens_everywhere(report, tmp_path):
     check(report, tmp_path, texts, pictures=4 * 4)
 
 
+@pytest.mark.whole
 def test_a_comparison_opens_everywhere(comparison, tmp_path):
     texts = ("Verdict", "Differences", "Gains by class", "Most disputed images", "class3")
     check(comparison, tmp_path, texts, pictures=2 * (2 + 2 * 3))
 
 
+@pytest.mark.whole
 def test_the_browser_sees_what_is_amiss(tmp_path):
     """The checks above can fail: a page with every fault that they look for."""
     page = tmp_path / "bad.html"

@@ -41,13 +41,14 @@ OPTIONS = [
 ]
 
 
-def test_samples_are_built_as_counted():
+@pytest.mark.parametrize("samples", [3, pytest.param(9, marks=pytest.mark.whole)])
+def test_samples_are_built_as_counted(samples):
     """Keras' count of a network that is built, for tables of every kind."""
     import keras_ctxseg as ctx
 
     space = SearchSpace(finest_levels=(2, 3, 4), extra_levels=(0, 1, 2))
     rng = np.random.default_rng(11)
-    for number in range(9):
+    for number in range(samples):
         topology = space.decode(space.random(rng))
         scale = ("s49s", "s49s", "s96")[number % 3]
         options = {"width": 0.07, "filters": 8, **OPTIONS[number % 3]}

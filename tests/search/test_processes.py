@@ -48,8 +48,15 @@ def check(config, notes, trials):
     return result
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("kind", "trials"), [("journal", 14), ("sqlite", 6), ("grpc", 8)])
+@pytest.mark.parametrize(
+    ("kind", "trials"),
+    [
+        ("journal", 6),
+        pytest.param("journal", 14, marks=pytest.mark.whole),
+        pytest.param("sqlite", 6, marks=pytest.mark.whole),
+        pytest.param("grpc", 8, marks=pytest.mark.whole),
+    ],
+)
 def test_two_processes_share_a_study(search_file, tmp_path, kind, trials):
     server = None
     if kind == "grpc":
@@ -87,7 +94,7 @@ def test_two_processes_share_a_study(search_file, tmp_path, kind, trials):
     assert len(Counter(process for process, _ in scored)) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_search_killed_at_any_moment_goes_on(search_file, tmp_path):
     trials, notes = 16, tmp_path / "notes"
     path = search_file(

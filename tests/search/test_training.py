@@ -64,7 +64,6 @@ def search_file(tmp_path, rng):
     return path
 
 
-@pytest.mark.slow
 def test_the_command_trains_counts_and_reports(search_file, capsys):
     assert main(["search", str(search_file)]) == 0
     printed = capsys.readouterr().out
@@ -142,7 +141,7 @@ def test_the_process_ends_with_its_trial(search_file, tmp_path, monkeypatch):
         os.kill(int(mark.read_text()), 0)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_the_process_ends_with_its_parent(search_file, tmp_path):
     """Also where the parent is killed: its end of the pipe closes."""
     recipe = replace(load_proxy(load_search_config(search_file)), output_dir=str(tmp_path / "out"))
