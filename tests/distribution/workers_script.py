@@ -13,6 +13,7 @@ import keras
 import keras_ctxseg as ctx
 from keras_ctxseg.cli import main
 from keras_ctxseg.layers import ConvNormAct
+from keras_ctxseg.runs import assembly
 from keras_ctxseg.training.cluster import find_cluster
 from keras_ctxseg.training.progress import Progress
 from tests.fixtures.tiny_parts import tiny_dataset
@@ -27,8 +28,8 @@ def tiny_network(name, num_classes, weights=None, **options):
 
 
 if __name__ == "__main__":
-    ctx.data.load = lambda name, **options: tiny_dataset(counts=(8, 5))
-    ctx.models.build = tiny_network
+    assembly.load = lambda name, **options: tiny_dataset(counts=(8, 5))
+    assembly.build = tiny_network
     cluster, kill_at = find_cluster(os.environ), int(os.environ.get("KILL_AT", "-1"))
     if cluster is not None and cluster.index == 1 and kill_at >= 0:
         count_step = Progress.on_train_batch_begin

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-import keras_ctxseg as ctx
 from keras_ctxseg.cli import main
+from keras_ctxseg.runs import assembly
 from keras_ctxseg.training.progress import Progress
 from tests.fixtures.tiny_parts import tiny_dataset, tiny_model
 
@@ -36,5 +36,5 @@ if __name__ == "__main__":
         time.sleep(SECONDS_A_STEP)
 
     Progress.on_train_batch_begin = count_step_and_tell
-    ctx.data.load, ctx.models.build = load, build
+    assembly.load, assembly.build = load, build
     sys.exit(main(sys.argv[2:]))

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import keras_ctxseg as ctx
 from keras_ctxseg.cli import main
+from keras_ctxseg.runs import assembly
 from keras_ctxseg.runs.checkpoint import read_state
 from tests.fixtures.tiny_parts import everything_in
 from tests.training import small_run
@@ -70,8 +70,8 @@ class SmallRun:
 
     def train(self, capsys, monkeypatch):
         """Trains in this process; exit code and output."""
-        monkeypatch.setattr(ctx.data, "load", small_run.load)
-        monkeypatch.setattr(ctx.models, "build", small_run.build)
+        monkeypatch.setattr(assembly, "load", small_run.load)
+        monkeypatch.setattr(assembly, "build", small_run.build)
         capsys.readouterr()
         return main(["train", str(self.recipe), "--resume", "auto"]), capsys.readouterr().out
 
