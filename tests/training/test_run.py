@@ -12,6 +12,7 @@ import tensorflow as tf
 import keras_ctxseg as ctx
 from keras_ctxseg.runs import checkpoint_history
 from keras_ctxseg.runs.checkpoint import CheckpointError, read_state
+from keras_ctxseg.runs.config import LossConfig, MetricConfig
 from keras_ctxseg.runs.plan import Plan
 from keras_ctxseg.training import ConfigError, load_config
 from keras_ctxseg.training.run import train
@@ -77,8 +78,28 @@ def test_a_run_leaves_everything(make_config):
     [
         {"optimizer": "sgd", "ema_momentum": 0.8, "warmup_steps": 3},
         {"optimizer": "adamw", "learning_rate": 0.01, "precision": "mixed_float16"},
+        {
+            "optimizer": "keras.optimizers.Lion",
+            "learning_rate": 0.001,
+            "ema_momentum": 0.8,
+            "schedule": "keras.optimizers.schedules.CosineDecay",
+            "losses": (
+                LossConfig("crossentropy"),
+                LossConfig(
+                    "keras.losses.SparseCategoricalCrossentropy",
+                    {"from_logits": True, "ignore_class": 255},
+                    weight=0.5,
+                ),
+            ),
+            "metrics": (
+                MetricConfig(
+                    "keras.metrics.IoU",
+                    {"target_class_ids": [1], "ignore_class": 255, "sparse_y_pred": False},
+                ),
+            ),
+        },
     ],
-    ids=["sgd-ema", "adamw-float16"],
+    ids=["sgd-ema", "adamw-float16", "by-name"],
 )
 def test_resumed_equals_uninterrupted(make_config, monkeypatch, settings):
     straight = train(make_config("straight", **settings), say=quiet)

@@ -20,6 +20,7 @@ from keras_ctxseg.data.augmentations import Example
 from keras_ctxseg.data.augmentations.example import OUTSIDE, Draw, Seed, derived, uniform
 
 _TRIALS = 3
+_found = tf.autograph.experimental.do_not_convert(find)  # AutoGraph cannot read how Python imports.
 
 
 def apply_custom(parts: Sequence[Named], image: tf.Tensor, label: tf.Tensor, seed: Seed) -> Example:
@@ -58,7 +59,7 @@ def check_custom(parts: Sequence[Named]) -> None:
 
 
 def _call(part: Named, key: str, image: tf.Tensor, label: tf.Tensor, seed: Seed) -> Example:
-    function: Callable = find(part.name, key)
+    function: Callable = _found(part.name, key)
     try:
         result = function(image, label, seed, **part.arguments)
     except TypeError as error:
