@@ -1,5 +1,11 @@
 """Networks of keras.applications: their features, by name, at every output stride."""
 
+import hashlib
+import shutil
+import sys
+import urllib.error
+
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -14,10 +20,17 @@ SMALLEST = [
     "convnext_tiny", "densenet121", "efficientnetv2_b0", "mobilenet_v3_small", "resnet50_v2",
     "xception",
 ]  # fmt: skip
-NAMES = [
-    name if name in SMALLEST else pytest.param(name, marks=pytest.mark.whole)
-    for name in APPLICATIONS
-]
+
+
+def marked(here):
+    """All names, of which those that are not in `here` run in `make test-all` only."""
+    return [
+        name if name in here else pytest.param(name, marks=pytest.mark.whole)
+        for name in APPLICATIONS
+    ]
+
+
+NAMES = marked(SMALLEST)
 # As keras.applications documents each network's inputs: (mean, deviation) on the 0...255 scale, or
 # `None` where the network takes 0...255 itself.
 _TORCH = (255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225]))
@@ -166,3 +179,86 @@ def test_names_and_options():
         create("mobilenet_v3_small", width=0)
     with pytest.raises(ValueError, match="must be one of .*output_stride=4"):
         create("densenet121", output_stride=4)
+
+
+def write_published_layout(network, path):
+    """A file as keras.applications publishes them: HDF5 of Keras 2, layer by layer in order."""
+    with h5py.File(path, "w") as file:
+        layers = [layer for layer in network.layers if layer.weights]
+        file.attrs["layer_names"] = [layer.name.encode() for layer in layers]
+        file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.4.0"
+        for layer in layers:
+            group = file.create_group(layer.name)
+            names = [f"{layer.name}/{number}:0" for number in range(len(layer.weights))]
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name, weight in zip(names, layer.weights, strict=True):
+                group[name] = np.array(weight)
+
+
+@pytest.mark.parametrize("name", marked(["convnext_tiny", "mobilenet_v3_small", "xception"]))
+def test_weights_come_from_published_files(rng, tmp_path, caplog, name):
+    """With models inside models, grouped kernels and layers that Keras has numbered."""
+    network = theirs(name, (96, 96))
+    images = rng.uniform(0, 255, (1, 96, 96, 3)).astype("float32")
+    random_weights(network, rng, images)
+    path = tmp_path / "notop.h5"
+    write_published_layout(network, path)
+    model = ctx.models.build(
+        f"fcn_{name}", 3, output_stride=32, filters=8, weights=f"keras-applications:{path}"
+    )
+    count = sum(len(layer.weights) for layer in model.layers if layer.name.startswith("backbone_"))
+    assert f"{count} weights from keras.applications.{APPLICATIONS[name].make}, " in caplog.text
+    expected = create(name).as_model()
+    create(name).copy_network(network, expected)
+    for weight in expected.weights:
+        layer, _, key = weight.path.partition("/")
+        (ours,) = [one for one in model.get_layer(layer).weights if one.path.endswith(f"/{key}")]
+        np.testing.assert_array_equal(ours, weight)
+
+
+def test_files_that_do_not_fit(tmp_path):
+    backbone = create("mobilenet_v3_small")
+    model = backbone.as_model()
+    with pytest.raises(ValueError, match="names a file that does not exist: .*missing.h5"):
+        backbone.load_file(model, tmp_path / "missing.h5")
+    write_published_layout(theirs("mobilenet_v3_large", (96, 96)), tmp_path / "large.h5")
+    with pytest.raises(ValueError, match="large.h5' cannot be loaded into .*MobileNetV3Small.*top"):
+        backbone.load_file(model, tmp_path / "large.h5")
+
+
+def test_imagenet_is_fetched_once_and_checked(tmp_path, monkeypatch, caplog):
+    """Through Keras' own download, which a file on this machine stands in for."""
+    network = theirs("mobilenet_v3_small", (96, 96))
+    published = tmp_path / "published.h5"
+    write_published_layout(network, published)
+    fetched = []
+
+    def urlretrieve(origin, target, progress):
+        fetched.append(origin)
+        if len(fetched) == 1:
+            raise urllib.error.URLError("no route to host")
+        shutil.copy(published, target)
+
+    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", urlretrieve)
+    monkeypatch.setattr("keras.src.backend.config.keras_home", lambda: str(tmp_path))
+    backbone = create("mobilenet_v3_small")
+    model = backbone.as_model()
+    failed = "'imagenet' cannot be loaded"
+    with pytest.raises(
+        ValueError, match=f"{failed}.*https://.*no route.*'keras-applications:FILE'"
+    ):
+        backbone.load_imagenet(model)
+    with pytest.raises(ValueError, match=f"{failed}.*corrupted"):
+        backbone.load_imagenet(model)
+    digest = hashlib.md5(published.read_bytes()).hexdigest()
+    hashes = sys.modules["keras.src.applications.mobilenet_v3"].WEIGHTS_HASHES
+    monkeypatch.setitem(hashes, "small_224_1.0_float", ("", digest))
+    whole = ctx.models.build("fcn_mobilenet_v3_small", 3, filters=8, weights="imagenet")
+    # What the second call fetched is right by now.
+    assert len(fetched) == 2 and fetched[-1].endswith("_no_top_v2.h5")
+    assert "weights from keras.applications.MobileNetV3Small, imagenet" in caplog.text
+    np.testing.assert_array_equal(
+        whole.get_layer("backbone_conv_1").kernel, network.get_layer("conv_1").kernel
+    )
+    with pytest.raises(ValueError, match=f"{failed}.*alpha"):
+        create("mobilenet_v3_small", width=0.6).load_imagenet(model)
