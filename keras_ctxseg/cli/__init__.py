@@ -1,8 +1,8 @@
 """The `ctxseg` command: parsing and printing only.
 
-Each command is a module here with `SUMMARY`, `add_arguments(parser)` and `run(arguments) -> exit
-code`. At module level they import the standard library and small modules with the lists of
-choices, neither NumPy nor Keras, so that `ctxseg --help` answers at once.
+Each command is a module here with `add_arguments(parser)` and `run(arguments) -> exit code`, and a
+line in `COMMANDS`. Only the module of the command that is given is imported, so that
+`ctxseg --help` answers at once.
 """
 
 import argparse
@@ -13,23 +13,26 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-COMMANDS = (
-    "train",
-    "evaluate",
-    "compare",
-    "predict",
-    "export",
-    "check-data",
-    "prepare-data",
-    "convert-data",
-    "show-data",
-    "search",
-    "benchmark",
-    "convert",
-    "list",
-    "quickstart",
-    "doctor",
-)
+COMMANDS = {
+    "train": "train the network that a configuration describes",
+    "evaluate": "score a checkpoint at the images' own size; write JSON and an HTML report",
+    "compare": "say which of several evaluated runs is better, and whether the images can tell",
+    "predict": "label images and videos: label maps, overlays, videos in the classes' colours",
+    "export": "write a checked SavedModel, LiteRT and ONNX files of a checkpoint",
+    "check-data": "open every image and mask of a folder; say what is wrong with them and how to "
+    "mend it",
+    "prepare-data": "make a folder data set: from colour masks, LabelMe or COCO files; split, "
+    "tile, clean",
+    "convert-data": "write a recipe's data set as TFRecord files in tf-models' format",
+    "show-data": "draw training examples as the network will see them, with their labels",
+    "search": "search block tables for spinenet_seg, alone or with other machines",
+    "benchmark": "measure models beside each other and beside peers, layers, or the input pipeline",
+    "convert": "turn another project's checkpoint into weights of a model here",
+    "list": "list the models or the data sets, and their options",
+    "quickstart": "train a small model on the embedded data set, evaluate, report, export; a few "
+    "minutes",
+    "doctor": "look at versions, devices, memory and disk, and take one small training step",
+}
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -79,7 +82,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         # Nothing but `auto` belongs to it; argparse would take whatever word follows.
         if word == "--resume" and words[index + 1 : index + 2] != ["auto"]:
             words[index] = "--resume=always"
-    parser = _parser()
+    parser = _parser(next((word for word in words if word in COMMANDS), None))
     options, rest = parser.parse_known_args(words)
     repeated = next(
         (vars(options)[name] for name in ("overrides", "images", "runs") if name in options), None
@@ -91,16 +94,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """All commands, but the arguments of the chosen one only: the others are not imported."""
     parser = argparse.ArgumentParser(
         prog="ctxseg", description="Context-aware semantic segmentation on Keras 3."
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name in COMMANDS:
-        module = _module(name)
-        command = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
-        module.add_arguments(command)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name == chosen:
+            _module(name).add_arguments(command)
         command.add_argument(
             "--debug",
             action="store_true",

@@ -9,8 +9,6 @@ from keras_ctxseg.benchmark.peers import is_peer
 from keras_ctxseg.benchmark.subject import FORMS
 from keras_ctxseg.cli._runs import parse_size
 
-SUMMARY = "measure models beside each other and beside peers, layers, or the input pipeline"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)

@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-SUMMARY = "open every image and mask of a folder; say what is wrong with them and how to mend it"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="the folder that holds train/, val/, ...")

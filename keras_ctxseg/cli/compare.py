@@ -7,8 +7,6 @@ from pathlib import Path
 
 from keras_ctxseg.cli._runs import open_run
 
-SUMMARY = "say which of several evaluated runs is better, and whether the images can tell"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -2,8 +2,6 @@
 
 import argparse
 
-SUMMARY = "turn another project's checkpoint into weights of a model here"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -2,8 +2,6 @@
 
 import argparse
 
-SUMMARY = "write a recipe's data set as TFRecord files in tf-models' format"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help="a YAML recipe; its data section counts")

@@ -2,8 +2,6 @@
 
 import argparse
 
-SUMMARY = "look at versions, devices, memory and disk, and take one small training step"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for programs")

@@ -9,8 +9,6 @@ from pathlib import Path
 from keras_ctxseg.cli._protocol import add_protocol_arguments, protocol_overrides
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run
 
-SUMMARY = "score a checkpoint at the images' own size; write JSON and an HTML report"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)

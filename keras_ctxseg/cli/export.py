@@ -6,8 +6,6 @@ from dataclasses import replace
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run, parse_size
 from keras_ctxseg.export.litert.forms import FORMS
 
-SUMMARY = "write a checked SavedModel, LiteRT and ONNX files of a checkpoint"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)

@@ -2,8 +2,6 @@
 
 import argparse
 
-SUMMARY = "list the models or the data sets, and their options"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=["models", "data"])

@@ -8,8 +8,6 @@ from keras_ctxseg.cli._protocol import add_protocol_arguments, protocol_override
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run
 from keras_ctxseg.prediction.formats import FORMATS
 
-SUMMARY = "label images and videos: label maps, overlays, videos in the classes' colours"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)

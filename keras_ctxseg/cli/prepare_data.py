@@ -12,8 +12,6 @@ from keras_ctxseg.cli._runs import parse_size
 if TYPE_CHECKING:
     from keras_ctxseg.data_tools.prepare import PreparedFolder, Splitting
 
-SUMMARY = "make a folder data set: from colour masks, LabelMe or COCO files; split, tile, clean"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     modes = parser.add_subparsers(dest="mode", metavar="MODE", required=True)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from keras_ctxseg.cli._runs import OpenedRun, open_run
 
-SUMMARY = "train a small model on the embedded data set, evaluate, report, export; a few minutes"
-
 RECIPES = Path("configs/context_scenes")
 OVERLAY_IMAGES = 12
 PICTURE_ROWS = 5

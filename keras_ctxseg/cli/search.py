@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from keras_ctxseg.search import Confirmation
 
-SUMMARY = "search block tables for spinenet_seg, alone or with other machines"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help="a YAML file, as in configs/search/")

@@ -5,8 +5,6 @@ from typing import Literal
 
 from keras_ctxseg.cli._runs import parse_size
 
-SUMMARY = "train the network that a configuration describes"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help="a YAML recipe, as in configs/")
