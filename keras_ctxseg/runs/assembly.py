@@ -69,7 +69,7 @@ def _check_layers(model: keras.Model) -> None:
         code = getattr(layer, "function", kind) if isinstance(layer, keras.layers.Lambda) else kind
         registered = keras.saving.get_registered_object(keras.saving.get_registered_name(code))
         module, name = getattr(code, "__module__", ""), getattr(code, "__qualname__", repr(code))
-        if registered is not code and module.partition(".")[0] != "keras":
+        if registered is not code and module.partition(".")[0] not in ("keras", "keras_hub"):
             raise ConfigError(
                 f"`model.name`: {model.name} has the layer {layer.name!r}, whose code, "
                 f"{module}.{name}, a checkpoint cannot name. Decorate it with "
