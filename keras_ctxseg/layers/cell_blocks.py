@@ -42,7 +42,8 @@ class CellBlocks:
         One cell is a block under `rearrangement("none")`: no product is computed that is not used.
         """
         side = 1 if current_rearrangement() == "none" else _SIDE
-        rows, columns = (-(-length // (side * scale)) for length in pixels)
+        length = side * scale
+        rows, columns = ((pixels[axis] + length - 1) // length for axis in (0, 1))
         return cls(rows, columns, side, scale, window)
 
     @property
@@ -56,37 +57,61 @@ class CellBlocks:
         return (self.reach * self.side) ** 2
 
     def group_pixels(self, x, heads: int):
-        """Orders the pixels of a fine map by block, then by cell.
+        """Brings together the pixels that a fine map has in each block, row by row.
 
         Args:
             x: `(batch, height, width, heads·depth)`; what blocks have beyond it is 0.
 
         Returns:
-            `(blocks, heads, side²·scale², depth)`.
+            `(blocks, heads, (side·scale)², depth)`.
         """
-        channels, side, scale = x.shape[-1], self.side, self.scale
-        columns = self.columns * side
-        x = _fit(x, 0, self.rows * side * scale, columns * scale)
-        x = _swap(x, (-1, scale, columns, scale * channels))
-        x = ops.reshape(x, (-1, self.rows, side, self.columns, side * scale**2 * channels))
+        channels, length = x.shape[-1], self.side * self.scale
+        height, width = tuple(ops.shape(x))[1:3]
+        x = _pad(x, 0, (self.rows * length - height, self.columns * length - width))
+        x = ops.reshape(x, (-1, self.rows, length, self.columns, length * channels))
         x = ops.transpose(x, (1, 0, 3, 2, 4))
-        return _swap(x, (-1, (side * scale) ** 2, heads, channels // heads))
+        return _swap(x, (-1, length**2, heads, channels // heads))
 
     def ungroup_pixels(self, x, size):
         """Reverses `group_pixels`, for a fine map of `size` (height, width)."""
-        channels, side, scale = x.shape[1] * x.shape[3], self.side, self.scale
-        height, width = self.rows * side * scale, self.columns * side * scale
+        channels, length = x.shape[1] * x.shape[3], self.side * self.scale
         x = ops.transpose(x, (0, 2, 1, 3))
-        x = ops.reshape(x, (self.rows, -1, self.columns, side, side * scale**2 * channels))
+        x = ops.reshape(x, (self.rows, -1, self.columns, length, length * channels))
         x = ops.transpose(x, (1, 0, 3, 2, 4))
-        x = _swap(x, (-1, self.columns * side, scale, scale * channels))
-        x = ops.reshape(x, (-1, height, width, channels))
+        x = ops.reshape(x, (-1, self.rows * length, self.columns * length, channels))
         return ops.slice(x, (0, 0, 0, 0), (ops.shape(x)[0], *size, channels))
 
-    def pad(self, x):
-        """Surrounds a coarse map with zeros, to the cells of all windows."""
-        height, width = ((n + self.reach - 1) * self.side for n in (self.rows, self.columns))
-        return _fit(x, self.window // 2, height, width)
+    def cells_first(self, x):
+        """Brings together the pixels that are in the same cell of their blocks.
+
+        From `(blocks, heads, (side·scale)², n)` to `(heads·side², blocks·scale², n)`.
+        """
+        _, heads, _, values = x.shape
+        side, scale = self.side, self.scale
+        x = ops.reshape(x, (-1, heads * side, scale, side, scale * values))
+        x = ops.transpose(x, (1, 3, 0, 2, 4))
+        return ops.reshape(x, (heads * side**2, -1, values))
+
+    def blocks_first(self, x, heads: int):
+        """Reverses `cells_first`."""
+        values, side, scale = x.shape[-1], self.side, self.scale
+        x = ops.reshape(x, (heads * side, side, -1, scale, scale * values))
+        x = ops.transpose(x, (2, 0, 3, 1, 4))
+        return ops.reshape(x, (-1, heads, (side * scale) ** 2, values))
+
+    def pad(self, *maps):
+        """Surrounds coarse maps of one size with zeros, to the cells of all windows."""
+        before, more = self.window // 2, self.reach - 1
+        size = tuple((n + more) * self.side for n in (self.rows, self.columns))
+        batch, height, width = tuple(ops.shape(maps[0]))[:3]
+        after = (size[0] - height - before, size[1] - width - before)
+        static = all(isinstance(count, int) for count in after)
+        after = tuple(max(n, 0) if static else ops.maximum(n, 0) for n in after)
+        # Cut, too: a map may have a cell more than the blocks do.
+        return [
+            ops.slice(_pad(x, before, after), (0, 0, 0, 0), (batch, *size, x.shape[-1]))
+            for x in maps
+        ]
 
     def windows(self, x, heads: int):
         """Gathers the cells of each block's windows.
@@ -98,13 +123,15 @@ class CellBlocks:
             `(blocks, heads, cells, depth)`. The cells are in the order of `offsets`.
         """
         depth, side, reach = x.shape[-1] // heads, self.side, self.reach
-        rows, columns = (n + reach - 1 for n in (self.rows, self.columns))
+        more = reach - 1
+        rows, columns = self.rows + more, self.columns + more
         x = ops.reshape(x, (-1, rows, side, columns, side * heads * depth))
         x = ops.transpose(x, (1, 0, 3, 2, 4))
         x = _swap(x, (-1, side**2, heads, depth))
-        x = ops.reshape(x, (-1, columns, heads * side**2 * depth))
-        x = _neighbours(x, 1, self.columns, reach, side**2 * depth)
-        x = _neighbours(ops.reshape(x, (rows, -1)), 0, self.rows, reach, reach * side**2 * depth)
+        x = ops.reshape(x, (-1, columns, heads, side**2 * depth))
+        x = _neighbours(x, 1, self.columns, reach)
+        x = ops.reshape(x, (rows, -1, reach * side**2 * depth))
+        x = _neighbours(x, 0, self.rows, reach)
         return ops.reshape(x, (-1, heads, self.cells, depth))
 
     def offsets(self) -> np.ndarray:
@@ -123,17 +150,22 @@ class CellBlocks:
                     found[down, right, row, column, i, j, k, m] = 1
         return found.reshape(window**2, side**2, self.cells)
 
+    def other_windows(self) -> np.ndarray:
+        """float32 `((side·scale)², cells)`: 1 where a cell is not in the window of a pixel."""
+        side, scale = self.side, self.scale
+        others = 1 - self.offsets().sum(axis=0).reshape(side, 1, side, 1, self.cells)
+        return np.tile(others, (1, scale, 1, scale, 1)).reshape(-1, self.cells)
 
-def _neighbours(x, axis: int, count, reach: int, size: int):
-    """`(count·..., reach·size)`: each of the first `count` along `axis`, and the `reach - 1` after.
 
-    `size` is the number of values of one of them that stay together.
+def _neighbours(x, axis: int, count, reach: int):
+    """Appends, along the last axis, to each of the first `count` along `axis` the `reach - 1` next.
+
+    The last axis of the result is `reach` times as long.
     """
     # `ops.slice`, since TensorFlow's gradient of `x[:, a:b]` takes ten times as long on CPU.
-    counts = [ops.shape(x)[k] if k != axis else count for k in range(len(x.shape))]
+    counts = [count if k == axis else length for k, length in enumerate(ops.shape(x))]
     starts = [[first if k == axis else 0 for k in range(len(counts))] for first in range(reach)]
-    shifted = [ops.reshape(ops.slice(x, start, counts), (-1, size)) for start in starts]
-    return ops.concatenate(shifted, axis=-1) if reach > 1 else shifted[0]
+    return ops.concatenate([ops.slice(x, start, counts) for start in starts], axis=-1)
 
 
 def _swap(x, shape):
@@ -141,12 +173,8 @@ def _swap(x, shape):
     return ops.transpose(ops.reshape(x, shape), (0, 2, 1, 3))
 
 
-def _fit(x, before: int, height, width):
-    """Pads by zeros, `before` in front on both axes, and pads or cuts behind to a size."""
-    batch, *have = tuple(ops.shape(x))[:3]
-    after = [want - before - got for want, got in zip((height, width), have, strict=True)]
-    static = all(isinstance(count, int) for count in after)
-    if not static or before or max(after) > 0:
-        after = [max(n, 0) if static else ops.maximum(n, 0) for n in after]
-        x = ops.pad(x, [(0, 0), *((before, n) for n in after), (0, 0)])
-    return ops.slice(x, (0, 0, 0, 0), (batch, height, width, x.shape[-1]))
+def _pad(x, before: int, after):
+    """Pads height and width by zeros: `before` in front of either, `after` (of each) behind."""
+    if all(isinstance(count, int) and count == 0 for count in (before, *after)):
+        return x
+    return ops.pad(x, [(0, 0), (before, after[0]), (before, after[1]), (0, 0)])

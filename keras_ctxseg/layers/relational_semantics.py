@@ -104,19 +104,22 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
     def call(self, low, coarse):
         size = tuple(ops.shape(low))[1:3]
         blocks = CellBlocks.of(size, self.scale, self.window)
-        outside = self._outside(blocks, coarse)
         # The projections have no bias, so what is padded stays 0.
-        coarse = blocks.pad(coarse)
+        coarse, inside = blocks.pad(coarse, ops.ones_like(coarse[..., :1]))
         queries = blocks.group_pixels(self.query(low), self.heads)
         # √d divides keys and embedding, which are smaller than queries.
         keys = blocks.windows(self.key(coarse) / self._temperature, self.heads)
         content = ops.einsum("abcd,abed->abce", queries, keys)
         # q · (k + e) as q · k + q · e: the embedding differs from cell to cell of a block.
         place = self._place(blocks, queries)
-        logits = ops.cast(content, outside.dtype) + ops.cast(place, outside.dtype)
-        logits = ops.reshape(logits, (-1, self.heads, blocks.side**2, self.scale**2, blocks.cells))
-        weights = ops.softmax(logits + outside, axis=-1)
-        weights = ops.reshape(ops.cast(weights, content.dtype), ops.shape(content))
+        precise = keras.backend.result_type(self.compute_dtype, "float32")
+        logits = ops.cast(content, precise) + ops.cast(place, precise)
+        off_the_map = 1 - ops.cast(blocks.windows(inside, heads=1), precise)
+        logits = logits + _OUTSIDE * ops.reshape(off_the_map, (-1, 1, 1, blocks.cells))
+        # Twice as far down, so that a window wholly off the map still has the largest logits. One
+        # sum of both masks would be smaller here, and megabytes in a file of static sizes.
+        logits = logits + ops.convert_to_tensor(2 * _OUTSIDE * blocks.other_windows(), precise)
+        weights = ops.cast(ops.softmax(logits, axis=-1), content.dtype)
         context = ops.matmul(weights, blocks.windows(self.value(coarse), self.heads))
         return blocks.ungroup_pixels(context, size)
 
@@ -124,31 +127,21 @@ class RelationalSemanticsExtractor(keras.layers.Layer):
     def _temperature(self) -> float:
         return math.sqrt(self.filters // self.heads)
 
-    def _outside(self, blocks, coarse):
-        """What masks logits, `(blocks, 1, cells of the block, 1, cells of its windows)`."""
-        precise = keras.backend.result_type(self.compute_dtype, "float32")
-        inside = blocks.windows(blocks.pad(ops.ones_like(coarse[..., :1])), heads=1)
-        off_the_map = _OUTSIDE * (1 - ops.cast(inside, precise))
-        # Twice as far down, so that a window wholly off the map still has the largest logits.
-        other_windows = 2 * _OUTSIDE * (1 - blocks.offsets().sum(axis=0, dtype=precise))
-        shape = (blocks.side**2, 1, blocks.cells)
-        return ops.reshape(off_the_map, (-1, 1, 1, 1, blocks.cells)) + other_windows.reshape(shape)
-
     def _place(self, blocks, queries):
         """q · e / √d, of the shape of the queries' product with the keys."""
-        pixels, depth, cells = self.scale**2, queries.shape[-1], blocks.cells
-        groups = self.heads * blocks.side**2
+        depth, cells = self.filters // self.heads, blocks.side**2
         offsets = ops.convert_to_tensor(blocks.offsets(), dtype=self.compute_dtype)
         embedding = ops.matmul(
             self.embedding / self._temperature, ops.reshape(offsets, (1, self.window**2, -1))
         )
-        embedding = ops.reshape(embedding, (self.heads, depth, blocks.side**2, cells))
-        embedding = ops.reshape(ops.transpose(embedding, (0, 2, 1, 3)), (groups, depth, cells))
+        embedding = ops.reshape(embedding, (self.heads, depth, cells, blocks.cells))
+        embedding = ops.transpose(embedding, (0, 2, 1, 3))
         # Heads and cells of a block first: a few large products, not one for each block.
-        queries = ops.transpose(ops.reshape(queries, (-1, groups, pixels * depth)), (1, 0, 2))
-        place = ops.matmul(ops.reshape(queries, (groups, -1, depth)), embedding)
-        place = ops.transpose(ops.reshape(place, (groups, -1, pixels * cells)), (1, 0, 2))
-        return ops.reshape(place, (-1, self.heads, blocks.side**2 * pixels, cells))
+        place = ops.matmul(
+            blocks.cells_first(queries),
+            ops.reshape(embedding, (self.heads * cells, depth, blocks.cells)),
+        )
+        return blocks.blocks_first(place, self.heads)
 
     def compute_output_shape(self, low_shape, coarse_shape):
         return (*low_shape[:3], self.filters)

@@ -16,7 +16,7 @@ def test_windows_hold_what_their_offsets_say(rng, size, scale, window, level):
         blocks = CellBlocks.of(size, scale, window)
     cells = [-(-length // scale) for length in size]
     coarse = rng.normal(size=(2, *cells, 6))
-    gathered = np.asarray(blocks.windows(blocks.pad(coarse), heads=3))
+    gathered = np.asarray(blocks.windows(*blocks.pad(coarse), heads=3))
     by_block = gathered.reshape(blocks.rows, 2, blocks.columns, 3, blocks.cells, 2)
     offsets = blocks.offsets()
     for image, i, j, offset in np.ndindex(2, *cells, window**2):
@@ -31,22 +31,33 @@ def test_windows_hold_what_their_offsets_say(rng, size, scale, window, level):
             np.einsum("hcd,c->hd", found, selection), expected.reshape(3, 2)
         )
     assert offsets.sum(axis=2).tolist() == np.ones((window**2, blocks.side**2)).tolist()
+    others = blocks.other_windows()
+    for y, x in np.ndindex(blocks.side * scale, blocks.side * scale):
+        own = offsets[:, blocks.side * (y // scale) + x // scale].sum(axis=0)
+        np.testing.assert_array_equal(others[y * blocks.side * scale + x], 1 - own)
 
 
 @pytest.mark.parametrize("level", ["full", "none"])
 @pytest.mark.parametrize(("size", "scale", "window"), CASES)
-def test_pixels_come_by_block_and_cell_and_back(rng, size, scale, window, level):
+def test_pixels_come_by_block_or_by_cell_and_back(rng, size, scale, window, level):
     with rearrangement(level):
         blocks = CellBlocks.of(size, scale, window)
     fine = rng.normal(size=(2, *size, 6))
     grouped = blocks.group_pixels(fine, heads=3)
-    shape = (blocks.rows, 2, blocks.columns, 3, blocks.side, blocks.side, scale, scale, 2)
-    pixels = np.asarray(grouped).reshape(shape)
+    by_cell = blocks.cells_first(grouped)
     length = blocks.side * scale
+    pixels = np.reshape(grouped, (blocks.rows, 2, blocks.columns, 3, length, length, 2))
+    cells = np.reshape(
+        by_cell,
+        (3, blocks.side, blocks.side, blocks.rows, 2, blocks.columns, scale, scale, 2),
+    )
     for image, i, j in np.ndindex(2, *size):
         (row, y), (column, x) = divmod(i, length), divmod(j, length)
-        found = pixels[row, image, column, :, y // scale, x // scale, y % scale, x % scale]
-        np.testing.assert_array_equal(found, fine[image, i, j].reshape(3, 2))
+        expected = fine[image, i, j].reshape(3, 2)
+        np.testing.assert_array_equal(pixels[row, image, column, :, y, x], expected)
+        found = cells[:, y // scale, x // scale, row, image, column, y % scale, x % scale]
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(blocks.blocks_first(by_cell, heads=3), grouped)
     np.testing.assert_array_equal(blocks.ungroup_pixels(grouped, size), fine)
 
 
@@ -62,4 +73,5 @@ def test_pad_cuts_a_map_of_a_cell_too_many(rng, size):
     blocks = CellBlocks.of((8, 8), 2, 1)  # 4×4 cells, windows of one
     padded = np.zeros((1, 4, 4, 2))
     padded[:, : size[0], : size[1]] = coarse[:, :4, :4]
-    np.testing.assert_array_equal(blocks.pad(coarse), padded)
+    for result in blocks.pad(coarse, coarse):
+        np.testing.assert_array_equal(result, padded)

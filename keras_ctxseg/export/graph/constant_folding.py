@@ -122,7 +122,8 @@ def _evaluate(graph, sources: list[str]) -> dict[str, np.ndarray]:
     if not sources:
         return {}
     with tf.Graph().as_default() as evaluated, tf.device("CPU:0"):
-        tf.graph_util.import_graph_def(graph, name="")
+        needed = without_dead_nodes(graph, map(node_name, sources))
+        tf.graph_util.import_graph_def(needed, name="")
         tensors = [source if ":" in source else f"{source}:0" for source in sources]
         with tf.compat.v1.Session(graph=evaluated) as session:
             return dict(zip(sources, map(np.asarray, session.run(tensors)), strict=True))

@@ -103,7 +103,10 @@ def export_saved_model(
         )
         with _writing(directory):
             with captured_noise():
-                tf.saved_model.save(module, str(staging), signatures=module.signatures())
+                # Not the module itself: its methods would be traced and stored once more.
+                tf.saved_model.save(
+                    tf.Module(module.name), str(staging), signatures=module.signatures()
+                )
             path = staging / LABELS_FILE
             path.parent.mkdir()
             path.write_text(json.dumps(dataclasses.asdict(beside), indent=1), encoding="utf-8")
