@@ -47,8 +47,11 @@ def test_the_report_is_of_both_images(exported):
 
 
 def test_signatures_as_documented(exported):
-    signatures = tf.saved_model.load(str(exported.path)).signatures
+    loaded = tf.saved_model.load(str(exported.path))
+    signatures = loaded.signatures
     assert set(signatures) == {"serving_default", "float_images", "logits", "labels"}
+    # Signatures only: the methods behind them would be stored and loaded once more.
+    assert not {"segment_files", "segment_floats", "forward"} & set(dir(loaded))
     files = signatures["serving_default"]
     assert files.structured_input_signature[1] == {
         "images": tf.TensorSpec((None,), tf.string, "images")
