@@ -61,19 +61,3 @@ def test_the_root_registers_every_class():
         if "@keras.saving.register_keras_serializable" in path.read_text()
     }
     assert set(REGISTERED) == registering
-
-
-def test_the_command_loads_what_was_saved(tmp_path):
-    """`ctxseg` registers no classes at its start; its checkpoints must load all the same."""
-    path = tmp_path / "model.keras"
-    model = keras_ctxseg.models.build("ksac_mobilenet_v2", 3, width=0.25, filters=8)
-    model.save(path)
-    script = f"""
-import sys
-sys.argv = ["ctxseg"]
-from keras_ctxseg.runs.checkpoint import load_checkpoint
-assert "keras_ctxseg.layers.shared_kernel_aspp" not in sys.modules
-print(load_checkpoint({str(path)!r}).name)
-"""
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert result.stdout.strip() == model.name, result.stderr

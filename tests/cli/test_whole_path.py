@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -179,13 +181,18 @@ def test_protocols_reach_evaluation_and_prediction(root, tmp_path):
     np.testing.assert_array_equal(found.reshape(3, 3), matrix)
 
 
-def test_predict_needs_no_data_set(root, tmp_path):
+def test_the_installed_command_predicts_without_the_data_set(root, tmp_path):
+    """The command itself, not `main`: it registers no classes when it starts, and its
+    checkpoints must load all the same."""
     run = shutil.copytree(root / "runs/trial", tmp_path / "moved")
     config = run / "config.yaml"
     config.write_text(config.read_text().replace(f"{root}/data", f"{root}/gone"))
     output = tmp_path / "out"
     images = str(root / "data/val/images/*.png")
-    assert main(["predict", str(run), images, "--output", str(output)]) == 0
+    command = Path(sys.executable).with_name("ctxseg")
+    arguments = ["predict", str(run), images, "--output", str(output)]
+    result = subprocess.run([command, *arguments], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
     with Image.open(output / "labels/0.png") as label:
         assert label.size == (56, 48)
         assert label.getpalette()[:9] == COLORS.ravel().tolist()
