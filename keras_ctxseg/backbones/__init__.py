@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         dilate,
         read_blocks,
     )
+    from keras_ctxseg.backbones.input_channels import spread_over_channels
     from keras_ctxseg.backbones.keras_applications import ApplicationBackbone
     from keras_ctxseg.backbones.keras_backbone import KerasBackbone, from_keras
     from keras_ctxseg.backbones.mobilenet_v2 import MobileNetV2

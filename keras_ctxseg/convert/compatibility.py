@@ -7,11 +7,15 @@ import keras
 
 from keras_ctxseg.backbones import PARENT_BLOCKS
 from keras_ctxseg.backbones.block_tables import NUM_STEM_NODES
+from keras_ctxseg.backbones.input_channels import carried_over
 from keras_ctxseg.convert.layer_weights import Brick
 from keras_ctxseg.convert.report import ConversionError
 from keras_ctxseg.convert.tables import Row, Source, Table, could_be
 from keras_ctxseg.layers import NormalizeImages
 from keras_ctxseg.layers.normalize_images import NORMALIZATIONS
+
+# A normalisation that the model was given as numbers, or that other channels than RGB have.
+OWN_NUMBERS = "numbers"
 
 
 def check_model(model: keras.Model, table: Table, source: Source) -> None:
@@ -21,7 +25,7 @@ def check_model(model: keras.Model, table: Table, source: Source) -> None:
         ConversionError: Naming the option of `build` that makes them agree.
     """
     ours = _normalization(model)
-    if ours is not None and ours != table.normalization:
+    if ours not in (None, OWN_NUMBERS, table.normalization):
         raise ConversionError(
             f"{source.name} normalises images otherwise than {model.name!r} does; build it with "
             f"normalization={table.normalization!r}. Found: {ours!r}"
@@ -62,6 +66,13 @@ def check_whole_model(model: keras.Model, source: Source) -> None:
 
 def notes_on(model: keras.Model, table: Table, source: Source) -> tuple[str, ...]:
     """What differs without an error."""
+    notes = [carried_over(model.inputs[0].shape[-1]), _note_on_features(model, table, source)]
+    if _normalization(model) == OWN_NUMBERS:
+        notes.append(f"{source.name} trained on images normalised as {table.normalization!r}")
+    return tuple(filter(None, notes))
+
+
+def _note_on_features(model: keras.Model, table: Table, source: Source) -> str:
     dilated = any(
         getattr(layer, "dilation", (1, 1)) != (1, 1)
         for layer in model.layers
@@ -70,15 +81,15 @@ def notes_on(model: keras.Model, table: Table, source: Source) -> tuple[str, ...
     if table.backbone == "spinenet" and dilated:
         return (
             f"{source.name}'s SpineNet has no atrous blocks, {model.name!r} has: the weights fit, "
-            "its features are its own (the same ones with blocks=parent)",
+            "its features are its own (the same ones with blocks=parent)"
         )
     stem = _layer(model, "backbone_stem_conv1") or _layer(model, "backbone_stem_conv")
     if stem is None or table.backbone == "spinenet" or stem.padding == table.padding:
-        return ()
+        return ""
     return (
         f"{source.name} pads strided convolutions {table.padding!r}, the model {stem.padding!r}: "
         "features differ slightly at sizes that are not 32·k + 1, unless it is built with "
-        f"padding={table.padding!r}",
+        f"padding={table.padding!r}"
     )
 
 
@@ -93,12 +104,12 @@ def _has_parents_blocks(model: keras.Model) -> bool:
 
 
 def _normalization(model: keras.Model) -> str | None:
+    """How a model normalises images: a name, `OWN_NUMBERS`, or `None` where it does not."""
     for layer in model.layers:
         if isinstance(layer, NormalizeImages):
             statistics = (layer.mean, layer.std)
-            return next(
-                (name for name, known in NORMALIZATIONS.items() if known == statistics), "another"
-            )
+            names = [name for name, known in NORMALIZATIONS.items() if known == statistics]
+            return names[0] if names else OWN_NUMBERS
     return None
 
 

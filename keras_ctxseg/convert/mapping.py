@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from keras_ctxseg.backbones.input_channels import spread_over_channels
 from keras_ctxseg.convert.compatibility import (
     check_backbone,
     check_head,
@@ -15,6 +16,9 @@ from keras_ctxseg.convert.compatibility import (
 from keras_ctxseg.convert.layer_weights import Brick, bricks_of, class_count_only, fold, shape_error
 from keras_ctxseg.convert.report import ConversionError, Report
 from keras_ctxseg.convert.tables import Row, Source, Table, backbone_of, fill, match
+
+# The backbones' layers that see the image.
+_FIRST_CONVOLUTIONS = ("backbone_stem_conv", "backbone_stem_conv1")
 
 
 def map_weights(
@@ -70,6 +74,8 @@ def map_weights(
             reinitialized.append((brick.path, why))
             continue
         variables = {**brick.layer, **brick.norm}
+        if brick.path in _FIRST_CONVOLUTIONS:
+            _carry_over_channels(ours, brick)
         for key, variable in variables.items():
             if tuple(variable.shape) != ours[key].shape:
                 raise shape_error(origin, variable, names[key], ours[key].shape)
@@ -92,6 +98,13 @@ def map_weights(
         tuple(reinitialized),
         notes_on(model, table, source),
     )
+
+
+def _carry_over_channels(values: dict[str, np.ndarray], brick: Brick) -> None:
+    """Fits the first convolution to images of other channels than the checkpoint's RGB."""
+    channels = brick.layer["kernel"].shape[2]
+    if values["kernel"].shape[2] == 3 != channels:
+        values["kernel"] = spread_over_channels(values["kernel"], channels)
 
 
 def _table(source: Source, bricks: Mapping[str, Brick], name: str) -> Table:

@@ -1,8 +1,9 @@
-"""The first layer of every model: from RGB in 0...255 to what a backbone expects."""
+"""The first layer of every model: from images to what a backbone expects."""
 
 from collections.abc import Mapping, Sequence
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_ctxseg._naming import nearest
@@ -48,17 +49,23 @@ def read_normalization(normalization: str | Mapping) -> tuple[Statistics, Statis
             f"Received: normalization={normalization!r}"
         )
     mean, std = (_numbers(normalization[key]) for key in ("mean", "std"))
-    if not mean or len({len(mean), len(std)} - {1}) > 1 or not all(value > 0 for value in std):
+    fit = mean and std and len({len(mean), len(std)} - {1}) <= 1
+    if not fit or not np.isfinite(mean + std).all() or min(std) <= 0:
         raise ValueError(
-            "`normalization` must have as many deviations as means, all positive. "
-            f"Received: normalization={normalization!r}"
+            "`normalization` must have as many deviations as means, finite numbers, and deviations "
+            f"above 0. Received: normalization={normalization!r}"
         )
     count = max(len(mean), len(std))
     return mean * (count // len(mean)), std * (count // len(std))
 
 
 def _numbers(values: float | Sequence[float]) -> Statistics:
-    return tuple(float(value) for value in (values if isinstance(values, Sequence) else [values]))
+    """A number or a list of them as a tuple; empty for anything else."""
+    try:
+        found = np.atleast_1d(np.asarray(values, "float64"))
+    except (TypeError, ValueError):
+        return ()
+    return tuple(found.tolist()) if found.ndim == 1 else ()
 
 
 @keras.saving.register_keras_serializable("keras_ctxseg")
@@ -66,8 +73,8 @@ class NormalizeImages(keras.layers.Layer):
     """`(images - mean) / std` per channel, computed in float32 and cast to the compute dtype.
 
     Args:
-        mean: One number a channel, on the 0...255 scale.
-        std: One number a channel, on the 0...255 scale.
+        mean: One number a channel, on the scale of the images: 0...255 for RGB.
+        std: One number a channel, on the same scale.
 
     Call arguments:
         images: `(batch, height, width, channels)`; RGB in 0...255.

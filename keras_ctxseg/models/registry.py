@@ -95,8 +95,11 @@ def build(
     Args:
         name: `<family>_<backbone>`, or a classifier's; `list_models()` gives all of them.
         num_classes: Number of classes, at least 1; the ignore label is none of them.
-        input_shape: `(height, width, 3)`; `None` stands for sizes known only at run time. At least
-            33. By default `(None, None, 3)`, or what the classifier was made for.
+        input_shape: `(height, width, channels)`; `None` stands for sizes known only at run time. At
+            least 33. By default `(None, None, 3)`, or what the classifier was made for. Images of
+            other channels than RGB are normalised as `normalization` says, by default by the mean
+            over the colours of what the backbone has for RGB; published weights of the first
+            convolution are carried over (`ctx.backbones.spread_over_channels`).
         output_stride: 8, 16 or 32: input pixels per pixel of the last feature map. By default the
             family's. Classifiers have none. For `spinenet_seg` also 4: which output the head reads,
             and other weights for each (see `spinenet_for_segmentation`).
@@ -108,8 +111,8 @@ def build(
             as `stem="deep"` or `width=0.5`), or of the classifier.
 
     Returns:
-        A `SegmentationModel`: images `(batch, height, width, 3)`, RGB in 0...255, to a dict of
-        outputs. A classifier is a `ClassificationModel`, with `logits` `(batch, num_classes)`.
+        A `SegmentationModel`: images `(batch, height, width, channels)`, RGB in 0...255, to a dict
+        of outputs. A classifier is a `ClassificationModel`, with `logits` `(batch, num_classes)`.
 
     Raises:
         ValueError: If a name, option or value is not known or does not fit.
@@ -140,7 +143,7 @@ def build(
 def _classifier(name, num_classes, input_shape, options) -> ClassificationModel:
     classifier = CLASSIFIERS[name]
     options = checked_options(repr(name), options, model_options(name))
-    images = _images(classifier.input_shape if input_shape is None else input_shape)
+    images = _images(classifier.input_shape if input_shape is None else input_shape, channels=3)
     outputs = classifier.outputs(images, num_classes, **options)
     return ClassificationModel(images, outputs, name=name)
 
@@ -186,9 +189,12 @@ def _agree(shape: tuple, other: tuple) -> bool:
     return len(shape) == len(other) and all(a == b or None in (a, b) for a, b in pairs)
 
 
-def _images(input_shape):
-    if len(input_shape) != 3 or input_shape[-1] != 3:
+def _images(input_shape, channels: int | None = None):
+    """The symbolic images; `channels` is how many there must be, or `None` for any number."""
+    found = input_shape[-1] if len(input_shape) == 3 else None
+    if not isinstance(found, int) or found < 1 or channels not in (None, found):
         raise ValueError(
-            f"`input_shape` must be (height, width, 3). Received: input_shape={input_shape}"
+            f"`input_shape` must be (height, width, {channels or 'channels'}). "
+            f"Received: input_shape={input_shape}"
         )
     return keras.Input(tuple(input_shape), name="images")

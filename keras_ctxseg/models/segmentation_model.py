@@ -11,7 +11,7 @@ MINIMUM_SIZE = 33
 
 
 def check_image_size(shape, argument: str) -> None:
-    """Raises a `ValueError` if a static `(..., height, width, 3)` is too small."""
+    """Raises a `ValueError` if a static `(..., height, width, channels)` is too small."""
     height, width = shape[-3:-1]
     if any(size is not None and size < MINIMUM_SIZE for size in (height, width)):
         raise ValueError(
@@ -30,7 +30,8 @@ class SegmentationModel(ReplicatedTraining, keras.Model):
     1024 · instance; those outputs get them whole, the others the classes.
 
     Call arguments:
-        images: `(batch, height, width, 3)`, float, RGB in 0...255, at least 33 pixels on each side.
+        images: `(batch, height, width, channels)`, float, RGB in 0...255, at least 33 pixels on
+            each side.
 
     Call returns:
         A dict with `logits` `(batch, height, width, num_classes)`, float32, and what else the

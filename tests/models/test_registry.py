@@ -39,7 +39,10 @@ def test_list_models_filters_by_pattern():
             lambda: ctx.models.build("fcn_resnet18", 3, (32, 64, 3)),
             "`input_shape` must be images of at least 33 pixels.*Received: height=32, width=64",
         ),
-        (lambda: ctx.models.build("fcn_resnet18", 3, (64, 64, 1)), r"must be \(height, width, 3\)"),
+        (
+            lambda: ctx.models.build("fcn_resnet18", 3, (64, 64)),
+            r"must be \(height, width, channels\). Received: input_shape=\(64, 64\)",
+        ),
         (
             lambda: ctx.models.build("fcn_resnet18", 3, output_stride=12),
             r"`output_stride` must be one of \(8, 16, 32\). Received: output_stride=12",
