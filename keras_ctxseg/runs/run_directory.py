@@ -79,7 +79,7 @@ class RunDirectory:
 
     @property
     def diverged(self) -> Path:
-        """Batches on which the loss became no number."""
+        """Batches on which the loss became NaN or infinite."""
         return self.path / "diverged"
 
     def refuse_if_used(self) -> None:

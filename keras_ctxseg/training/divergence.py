@@ -1,10 +1,9 @@
-"""Stops a run whose loss is no number any more, and keeps the batch that did it."""
+"""Stops a run whose loss became NaN or infinite, and keeps the batches that did it."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,89 +11,71 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ctxseg.distribution.workers import Workers
-from keras_ctxseg.training.progress import Progress
+from keras_ctxseg.training.session import Session
 
 if TYPE_CHECKING:
     from keras_ctxseg.data import TrainPipeline
 
 
 class TrainingDivergedError(ValueError):
-    """The loss or a weight is no number any more; the message names the batch and the causes."""
+    """The loss or a weight became NaN or infinite; the message names the batch and the causes."""
 
 
 class DivergenceGuard(keras.callbacks.Callback):
-    """Looks at each loss that Keras has brought to the host anyway, and so costs no wait.
+    """Ends the run at a loss that is NaN or infinite, without waiting for the device.
 
-    The loss in the logs is the epoch's running mean: once it is no number it stays none, so that no
-    bad step can be missed between two looks.
-
-    Args:
-        progress: knows the step.
-        keep_batches: called with the first step's number and a count; writes those batches and
-            returns where.
-        checkpoints: folder that the message names.
-        workers: those that have to stop together.
+    It reads only losses that Keras has brought to the host. The loss in the logs is the epoch's
+    running mean: once it is NaN it stays NaN, so no bad step is missed between two looks.
     """
 
     async_safe = True
 
-    def __init__(
-        self,
-        progress: Progress,
-        keep_batches: Callable[[int, int], Path],
-        checkpoints: Path,
-        workers: Workers,
-    ):
+    def __init__(self, session: Session):
         super().__init__()
-        self.progress = progress
-        self.keep_batches = keep_batches
-        self.checkpoints = checkpoints
-        self.workers = workers
-        self._bad: tuple[int, float] | None = None
+        self.session = session
         self._lock = threading.Lock()
-
-    @property
-    def found(self) -> bool:
-        """Whether a loss was no number; `fail` then has to be called."""
-        return self._bad is not None
 
     def on_train_batch_end(self, batch, logs=None):
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             with self._lock:  # Keras' threads may be out of order.
-                if self._bad is None or batch < self._bad[0]:
-                    self._bad = (batch, loss)
+                earlier = self.session.bad_loss
+                if earlier is None or batch < earlier[0]:
+                    self.session.bad_loss = (batch, loss)
 
     def on_epoch_end(self, epoch, logs=None):
-        if any(self.workers.largest([self.found])):
-            self.fail()
+        if any(self.session.workers.largest([self.session.bad_loss is not None])):
+            fail(self.session)
 
-    def fail(self, what: str = "the loss became no number on another worker") -> NoReturn:
-        """Writes the batches in question and raises `TrainingDivergedError`.
 
-        Args:
-            what: is said where this process has seen no bad loss itself.
-        """
-        progress = self.progress
-        last = progress.step - 1
-        if self._bad is not None:
-            batch, loss = self._bad
-            last, what = progress.first_step + batch, f"the loss became {loss}"
-        # A loss breaks on its own batch, or on weights that the step before has broken.
-        first = max(last - progress.plan.steps_per_execution, 0)
-        kept = ""
-        if self.workers.is_chief:
-            try:
-                path = self.keep_batches(first, last - first + 1)
-                kept = f" Batches {first} to {last} are in {path}."
-            except OSError as error:
-                kept = f" The batch cannot be written: {error}."
-        raise TrainingDivergedError(
-            f"{what} in epoch {progress.epoch + 1}, batch {last} (counted from 0).{kept} Likely "
-            f"causes: `training.learning_rate` is too high, or labels lie outside the classes. "
-            f"The last good checkpoint is kept in {self.checkpoints}"
-        )
+def fail(
+    session: Session, what: str = "the loss became NaN or infinite on another worker"
+) -> NoReturn:
+    """Writes the batches in question and raises `TrainingDivergedError`.
+
+    Args:
+        session: the run.
+        what: the cause where this process has seen no bad loss itself.
+    """
+    last = session.state.step - 1
+    if session.bad_loss is not None:
+        batch, loss = session.bad_loss
+        last, what = session.first_step + batch, f"the loss became {loss}"
+    # A loss breaks on its own batch, or on weights that the step before has broken.
+    first = max(last - session.plan.steps_per_execution, 0)
+    kept = ""
+    if session.workers.is_chief:
+        try:
+            count, directory = last - first + 1, session.directory.diverged
+            path = save_batches(session.pipeline, first, count, directory)
+            kept = f" Batches {first} to {last} are in {path}."
+        except OSError as error:
+            kept = f" The batch cannot be written: {error}."
+    raise TrainingDivergedError(
+        f"{what} in epoch {session.state.epoch + 1}, batch {last} (counted from 0).{kept} Likely "
+        f"causes: `training.learning_rate` is too high, or labels lie outside the classes. "
+        f"The last good checkpoint is kept in {session.directory.checkpoints}"
+    )
 
 
 def save_batches(pipeline: TrainPipeline, first: int, count: int, directory: str | Path) -> Path:

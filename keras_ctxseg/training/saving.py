@@ -7,146 +7,111 @@ stands between.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_ctxseg.distribution.collectives import agree_on_statistics
-from keras_ctxseg.distribution.workers import Workers
-from keras_ctxseg.runs.checkpoint import TrainingState
-from keras_ctxseg.runs.checkpoint_history import CheckpointHistory
-from keras_ctxseg.training.callback_states import CallbackStates
-from keras_ctxseg.training.divergence import DivergenceGuard
-from keras_ctxseg.training.preemption import PreemptedError, StopSignals
-from keras_ctxseg.training.progress import Progress, metric_values
-from keras_ctxseg.training.validation import Validation
+from keras_ctxseg.training.divergence import fail
+from keras_ctxseg.training.session import Session
 
 
 class Saving(keras.callbacks.Callback):
-    """Writes `last.keras`: raw weights, optimizer, and how far the run is.
+    """Saves at each epoch's end, inside epochs as the recipe says, and on a signal.
 
-    Stands last: a run that is killed while an epoch is logged repeats the logging.
-
-    Args:
-        history: where the checkpoints go.
-        progress: knows the step.
-        validation: knows the best score.
-        guard: refuses what is no number.
-        signals: tells when to stop.
-        workers: those of several that keep no files still ask for the metrics, which are summed
-            over all; and all stop at the same step, whichever got the signal.
-        every_steps, every_minutes: when to save inside an epoch, or None.
-        callbacks: those of the recipe and the caller, whose states are kept.
-        kept: their states in the checkpoint that the run goes on from.
+    All workers stop at the same step, whichever got the signal. Must be the last callback: if the
+    process dies while logging, the epoch is logged again.
     """
 
-    def __init__(
-        self,
-        history: CheckpointHistory,
-        progress: Progress,
-        validation: Validation,
-        guard: DivergenceGuard,
-        signals: StopSignals,
-        workers: Workers,
-        every_steps: int | None = None,
-        every_minutes: float | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-        kept: Mapping[str, Any] | None = None,
-    ):
+    def __init__(self, session: Session):
         super().__init__()
-        self.history = history
-        self.progress = progress
-        self.validation = validation
-        self.guard = guard
-        self.signals = signals
-        self.workers = workers
-        self.every_steps = every_steps
-        self.every_seconds = None if every_minutes is None else 60 * every_minutes
-        self.states = CallbackStates(callbacks)
-        self.saved: TrainingState = replace(
-            progress.state(validation.best_mean_iou), callbacks=dict(kept or {})
-        )
-        self.epoch_logs: dict[str, float] = {}
-        self._saved_at = time.monotonic()
+        self.session = session
 
     def on_train_begin(self, logs=None):
-        self.states.restore(self.saved.callbacks)  # After their own `on_train_begin`.
+        session = self.session  # After the callbacks' own `on_train_begin`.
+        session.callback_states.restore(session.saved.callbacks)
 
     def on_train_batch_begin(self, batch, logs=None):
-        wishes = [self.signals.received is not None, self._due(), self.guard.found]
-        stop, due, diverged = self.workers.largest(wishes)
+        session = self.session
+        wishes = [
+            session.signals.received is not None,
+            self._is_due(),
+            session.bad_loss is not None,
+        ]
+        stop, due, diverged = session.workers.largest(wishes)
         if diverged:
-            self.guard.fail()
-        if (stop or due) and self.progress.step != self.saved.step:
-            self._save(self.progress.state(self.validation.best_mean_iou))
+            fail(session)
+        if stop or due:
+            save_if_moved(session)
         if stop:
-            raise self.preempted()
+            raise session.preempted()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.progress.finish_epoch()
+        session = self.session
         # A callback may end the run on one worker alone.
-        ended = bool(self.workers.largest([self.model.stop_training])[0])
+        ended = bool(session.workers.largest([self.model.stop_training])[0])
         self.model.stop_training = ended
-        self._save(replace(self.progress.state(self.validation.best_mean_iou), ended=ended))
+        session.finish_epoch(ended)
+        _save(session)
 
-    def save_unvalidated(self) -> None:
-        """Saves an epoch whose steps are taken, but that is not validated and logged."""
-        if self.progress.step != self.saved.step:
-            self._save(self.progress.state(self.validation.best_mean_iou, self.epoch_logs))
-
-    def preempted(self) -> PreemptedError:
-        """The error that ends the run, once it is saved."""
-        name = "another worker's signal"
-        if self.signals.received is not None:
-            name = self.signals.received.name
-        path = self.history.newest
-        kept = f"saved in {path}" if path.exists() else "nothing to save yet"
-        return PreemptedError(f"{name}: stopped after step {self.saved.step}, {kept}", self.saved)
-
-    def _due(self) -> bool:
-        steps, saved = self.progress.step, self.saved.step
-        if self.every_steps is not None and steps // self.every_steps > saved // self.every_steps:
+    def _is_due(self) -> bool:
+        session, training = self.session, self.session.config.training
+        every = training.save_every_steps
+        if every is not None and session.state.step // every > session.saved.step // every:
             return True
-        if self.every_seconds is None or not self.workers.is_chief:
+        if training.save_every_minutes is None or not session.workers.is_chief:
             return False
-        return time.monotonic() - self._saved_at >= self.every_seconds
-
-    def _save(self, state: TrainingState) -> None:
-        # One replica's averages are saved. As averaging is linear, to do it early changes nothing.
-        agree_on_statistics(self.model)
-        running = metric_values(self.model) if state.step_in_epoch else []
-        if not (_is_finite(self.model) and all(np.all(np.isfinite(array)) for array in running)):
-            self.guard.fail("a weight became no number")
-        state = replace(state, callbacks=self.states.read())
-        if self.workers.is_chief:
-            self.history.save(self.model, state, running)
-        self.saved = state
-        self._saved_at = time.monotonic()
+        return time.monotonic() - session.saved_at >= 60 * training.save_every_minutes
 
 
 class SaveBeforeValidation(keras.callbacks.Callback):
     """Saves the epoch's steps before a validation, which takes long and may be cut off.
 
-    Does so where the run saves inside epochs anyway, or a signal waits. Stands before `Validation`.
+    Does so where the run saves inside epochs anyway, or a signal waits. Must come before
+    `Validation`.
     """
 
-    def __init__(self, saving: Saving):
+    def __init__(self, session: Session):
         super().__init__()
-        self.saving = saving
+        self.session = session
 
     def on_epoch_end(self, epoch, logs=None):
-        saving = self.saving
-        saving.epoch_logs = dict(logs or {})
-        if not saving.validation.is_due(epoch):
+        session, training = self.session, self.session.config.training
+        session.state = replace(session.state, epoch_logs=dict(logs or {}))
+        if not session.validates_after(epoch):
             return
-        stop = saving.workers.count == 1 and saving.signals.received is not None
-        if stop or saving.every_steps is not None or saving.every_seconds is not None:
-            saving.save_unvalidated()
+        stop = session.workers.count == 1 and session.signals.received is not None
+        inside_epochs = (training.save_every_steps, training.save_every_minutes) != (None, None)
+        if stop or inside_epochs:
+            save_if_moved(session)
         if stop:
-            raise saving.preempted()
+            raise session.preempted()
+
+
+def save_if_moved(session: Session) -> None:
+    """Saves the session's state if it has taken steps since it was saved."""
+    if session.state.step != session.saved.step:
+        _save(session)
+
+
+def _save(session: Session) -> None:
+    """Writes `last.keras`: raw weights, optimizer, and the session's state.
+
+    Workers that write no file still take part in the sums of metrics.
+    """
+    model = session.model
+    # One replica's averages are saved. As averaging is linear, to do it early changes nothing.
+    agree_on_statistics(model)
+    running = []
+    if session.state.step_in_epoch:
+        running = [keras.ops.convert_to_numpy(variable) for variable in model.metrics_variables]
+    if not (_is_finite(model) and all(np.all(np.isfinite(array)) for array in running)):
+        fail(session, "a weight became NaN or infinite")
+    state = replace(session.state, callbacks=session.callback_states.read())
+    if session.workers.is_chief:
+        session.history.save(model, state, running)
+    session.note_saved(state)
 
 
 def _is_finite(model: keras.Model) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import keras
 
 from keras_ctxseg.runs.checkpoint import TrainingState, save_checkpoint
-from keras_ctxseg.runs.plan import Plan
-from keras_ctxseg.runs.run_directory import RunDirectory
+from keras_ctxseg.training.session import Session
 
 if TYPE_CHECKING:
     from keras_ctxseg.evaluation import EvaluationResult
@@ -19,59 +19,45 @@ if TYPE_CHECKING:
 class Validation(keras.callbacks.Callback):
     """Adds validation scores to the logs and keeps the best weights in `best.keras`.
 
-    Uses the averaged weights where the optimizer averages. Stands before the callbacks that read
+    Uses the averaged weights where the optimizer averages. Must come before the callbacks that read
     the logs.
 
     Args:
+        session: the run.
         evaluate: returns the current model's `EvaluationResult` on the validation split.
-        directory: where the checkpoint goes.
-        plan: how long the run is.
-        every: epochs between two validations; the last epoch always validates.
-        best_mean_iou: the best so far, of a run that is resumed.
         on_validated: called with (epoch, step) while the validated weights are in the model.
-        keeps_files: whether this process writes `best.keras`; with several workers one does.
     """
 
     def __init__(
         self,
+        session: Session,
         evaluate: Callable[[], EvaluationResult],
-        directory: RunDirectory,
-        plan: Plan,
-        every: int = 1,
-        best_mean_iou: float | None = None,
         on_validated: Callable[[int, int], None] | None = None,
-        keeps_files: bool = True,
     ):
         super().__init__()
+        self.session = session
         self.evaluate = evaluate
-        self.directory = directory
-        self.plan = plan
-        self.every = every
-        self.best_mean_iou = best_mean_iou
         self.on_validated = on_validated
-        self.keeps_files = keeps_files
-
-    def is_due(self, epoch: int) -> bool:
-        """Whether the 0-based `epoch` ends with a validation."""
-        return (epoch + 1) % self.every == 0 or epoch + 1 == self.plan.epochs
 
     def on_epoch_end(self, epoch, logs=None):
+        session = self.session
         logs = {} if logs is None else logs
-        if not self.is_due(epoch):
+        if not session.validates_after(epoch):
             return
-        step = self.plan.step_after(epoch)
+        step = session.plan.step_after(epoch)
         with averaged_weights(self.model):
             result = self.evaluate()
-            scores = result.scores
+            scores, best = result.scores, session.state.best_mean_iou
             logs["val_mean_iou"] = float(scores.mean_iou)
             logs["val_pixel_accuracy"] = float(scores.pixel_accuracy)
             if result.panoptic is not None:
                 logs["val_panoptic_quality"] = result.panoptic.all.pq
-            if self.best_mean_iou is None or scores.mean_iou > self.best_mean_iou:
-                self.best_mean_iou = float(scores.mean_iou)
-                state = TrainingState(epoch + 1, step, self.best_mean_iou)
-                if self.keeps_files:
-                    save_checkpoint(self.model, self.directory.best, state)
+            if best is None or scores.mean_iou > best:
+                best = float(scores.mean_iou)
+                session.state = replace(session.state, best_mean_iou=best)
+                if session.workers.is_chief:
+                    state = TrainingState(epoch + 1, step, best)
+                    save_checkpoint(self.model, session.directory.best, state)
             if self.on_validated is not None:
                 self.on_validated(epoch, step)
 

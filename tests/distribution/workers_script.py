@@ -36,7 +36,7 @@ if __name__ == "__main__":
 
         def count_step_or_die(self, batch, logs=None):
             count_step(self, batch, logs)
-            if self.step == kill_at:
+            if self.session.state.step == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         Progress.on_train_batch_begin = count_step_or_die

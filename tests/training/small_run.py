@@ -32,7 +32,7 @@ if __name__ == "__main__":
 
     def count_step_and_tell(self, batch, logs=None):
         count_step(self, batch, logs)
-        progress.write_text(str(self.step))
+        progress.write_text(str(self.session.state.step))
         time.sleep(SECONDS_A_STEP)
 
     Progress.on_train_batch_begin = count_step_and_tell

@@ -96,7 +96,7 @@ def kill_at_step(monkeypatch, step, number=signal.SIGTERM):
 
     def count_and_kill(self, batch, logs=None):
         count(self, batch, logs)
-        if self.step == step:
+        if self.session.state.step == step:
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Progress, "on_train_batch_begin", count_and_kill)
