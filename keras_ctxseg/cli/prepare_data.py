@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for mode in (tile, clean):
         mode.add_argument("--mask-format", default="ids", choices=["ids", "palette", "colors"])
     for mode in (masks, labelme, coco, split, tile):
-        mode.add_argument("--skip-errors", action="store_true", help="leave out unusable files")
+        mode.add_argument("--skip-errors", action="store_true", help="leave out what is unusable")
     for mode in (masks, labelme, coco, split, tile, clean):
         mode.add_argument(
             "--output", required=True, metavar="DIR", help="a folder that is not there"
@@ -198,4 +199,6 @@ def _report(prepared: PreparedFolder) -> None:
         print(f"Left out: {problem}", file=sys.stderr)
     counts = ", ".join(f"{count} in {split}" for split, count in prepared.splits.items())
     print(f"Wrote {prepared.path}: {counts}; {len(prepared.class_names)} classes")
-    print(f"Next: ctxseg check-data {prepared.path}")
+    if prepared.random_seed is not None:
+        print(f"Split at random with seed {prepared.random_seed}")
+    print(f"Next: ctxseg check-data {shlex.quote(str(prepared.path))}")

@@ -4,25 +4,49 @@ Objects are drawn from the largest to the smallest, so that what lies on top of 
 """
 
 import functools
-import json
 import os
 from collections import defaultdict
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.images import FileError
+from keras_ctxseg.data_tools.prepare.annotation_schema import (
+    CocoAnnotation,
+    CocoCategory,
+    CocoImage,
+    Problems,
+    check_polygons,
+    check_rle,
+    read_json,
+    validated,
+)
 from keras_ctxseg.data_tools.prepare.class_list import BACKGROUND, ClassList, read_class_names
-from keras_ctxseg.data_tools.prepare.pairing import Exif, Pair, check_choice, given_splits
+from keras_ctxseg.data_tools.prepare.pairing import (
+    Exif,
+    FileFinder,
+    Pair,
+    check_choice,
+    flat_name,
+    given_splits,
+    normal,
+)
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 Crowd = Literal["void", "class", "skip"]
 CROWD_CHOICES = ("void", "class", "skip")
+
+_SCHEMAS: dict[str, TypeAdapter] = {
+    "images": TypeAdapter(CocoImage),
+    "categories": TypeAdapter(CocoCategory),
+    "annotations": TypeAdapter(CocoAnnotation),
+}
 
 
 def prepare_coco(
@@ -48,19 +72,43 @@ def prepare_coco(
         outside: what pixels without an object are: `"background"`, a class, or `"void"`.
         crowd: what regions with `iscrowd` are, where no object covers them: `"void"`, their
             `"class"`, or not drawn (`"skip"`).
-        splitting, splits, exif, skip_errors: as in `prepare_masks`.
+        splitting, splits, exif: as in `prepare_masks`.
+        skip_errors: leave out single objects and images with a problem; `skipped` names them.
 
     Raises:
         ValueError: whatever is wrong with the files, by name; nothing is written then.
     """
-    check_choice("crowd", crowd, CROWD_CHOICES)
-    contents = {
-        split: (Path(folder).expanduser(), Path(file).expanduser(), _read(Path(file).expanduser()))
+    files = {
+        split: (Path(folder).expanduser(), Path(file).expanduser())
         for split, (file, folder) in given_splits(splits, annotations, images).items()
     }
-    categories = {category["id"]: str(category["name"]) for *_, content in contents.values()
+    problems = Problems()
+    pairs, table = coco_pairs(files, classes, outside, crowd, problems)
+    return write_pairs(output, pairs, table.class_file(), splitting, exif, skip_errors, problems)
+
+
+def coco_pairs(
+    files: Mapping[str, tuple[Path, Path]],
+    classes: str | None,
+    outside: str,
+    crowd: Crowd,
+    problems: Problems,
+) -> tuple[dict[str, list[Pair]], ClassList]:
+    """The pairs of each split, from its folder of images and its JSON file, and their classes.
+
+    Args:
+        files: by split, the folder of the images and the JSON file.
+        classes, outside, crowd: as in `prepare_coco`.
+        problems: receives what is wrong with single images and objects.
+
+    Raises:
+        ValueError: a file that is not COCO's, or an unknown class.
+    """
+    check_choice("crowd", crowd, CROWD_CHOICES)
+    contents = {split: _read(file, problems) for split, (_, file) in files.items()}
+    categories = {category["id"]: category["name"] for content in contents.values()
                   for category in content["categories"]}  # fmt: skip
-    names = [categories[key] for key in sorted(categories)]
+    names = [categories[key] for key in sorted(categories, key=lambda key: (str(type(key)), key))]
     if classes:
         chosen = read_class_names(classes)
         for name in chosen:
@@ -72,10 +120,10 @@ def prepare_coco(
         names = list(chosen)
     table = ClassList.of(names, outside)
     pairs = {
-        split: _pairs(folder, file, content, table, crowd)
-        for split, (folder, file, content) in contents.items()
+        split: _pairs(*files[split], content, table, crowd, problems)
+        for split, content in contents.items()
     }
-    return write_pairs(output, pairs, table.class_file(), splitting, exif, skip_errors)
+    return pairs, table
 
 
 def draw_objects(
@@ -85,6 +133,7 @@ def draw_objects(
     outside: int,
     source: Path,
     crowd: Crowd = "void",
+    problems: Problems | None = None,
 ) -> np.ndarray:
     """The mask of one image: uint8 `(height, width)`.
 
@@ -94,93 +143,133 @@ def draw_objects(
         outside: the id of pixels without an object.
         source: the file that errors name.
         crowd: as in `prepare_coco`.
+        problems: receives what is wrong with single objects, which are left out then.
 
     Raises:
-        FileError: a segmentation that is neither polygons nor RLE, or of another size.
+        FileError: without `problems`, a segmentation that is neither polygons nor RLE, or of
+            another size.
     """
+    from pycocotools import mask as coco_mask
+
     drawn = []
     for index, annotation in objects:
         is_crowd = bool(annotation.get("iscrowd"))
         if is_crowd and crowd == "skip":
             continue
-        region = _region(annotation, height, width, source)
-        value = IGNORE_LABEL if is_crowd and crowd == "void" else index
-        drawn.append((not is_crowd, -int(region.sum()), value, region))
+        try:
+            encoded = encode_region(
+                annotation.get("segmentation"), height, width, source,
+                f"annotation {annotation.get('id')}",
+            )  # fmt: skip
+        except FileError as error:
+            if problems is None:
+                raise
+            problems.report(error)
+            continue
+        if encoded is not None:
+            value = IGNORE_LABEL if is_crowd and crowd == "void" else index
+            drawn.append((not is_crowd, -int(coco_mask.area(encoded)), value, encoded))
     mask = np.full((height, width), outside, np.uint8)
-    for _, _, value, region in sorted(drawn, key=lambda item: item[:2]):
-        mask[region] = value
+    for _, _, value, encoded in sorted(drawn, key=lambda item: item[:2]):
+        mask[coco_mask.decode(encoded).astype(bool)] = value
     return mask
 
 
-def _region(annotation: dict[str, Any], height: int, width: int, source: Path) -> np.ndarray:
+def encode_region(
+    segmentation: Any, height: int, width: int, source: Path, where: str
+) -> dict[str, Any] | None:
+    """A validated `segmentation` as pycocotools' compressed RLE; None where it has no area.
+
+    Raises:
+        FileError: neither polygons nor RLE of the image's size.
+    """
     from pycocotools import mask as coco_mask
 
-    segmentation: Any = annotation.get("segmentation")
-    where = f"annotation {annotation.get('id')}"
-    try:
-        if isinstance(segmentation, list):
-            # Fewer than three points are no area, and four numbers would be taken for a box.
-            polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
-            if not polygons:
-                return np.zeros((height, width), bool)
-            encoded = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-        else:
-            if tuple(segmentation["size"]) != (height, width):
-                text = f"{where}: expected RLE of {height}x{width}. Found: {segmentation['size']}"
-                raise FileError("size_mismatch", source, text)
-            encoded = segmentation
-            if isinstance(segmentation["counts"], list):
-                encoded = coco_mask.frPyObjects(segmentation, height, width)
-        return coco_mask.decode(encoded).astype(bool)
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, FileError):
-            raise
+    if isinstance(segmentation, list):
+        polygons = check_polygons(segmentation, height, width, source, where)
+        if not polygons:
+            return None
+        return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    if not isinstance(segmentation, dict):
         text = f"{where}: expected polygons or RLE as `segmentation`. Found: {segmentation!r:.60}"
-        raise FileError("unreadable", source, text) from error
+        raise FileError("unreadable", source, text)
+    rle = check_rle(segmentation, height, width, source, where)
+    if isinstance(rle["counts"], list):
+        return coco_mask.frPyObjects(rle, height, width)
+    return rle
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise FileError("unreadable", path, f"expected JSON. Found: {error}") from error
-    keys = ("images", "annotations", "categories")
-    if not isinstance(content, dict) or any(not isinstance(content.get(k), list) for k in keys):
-        text = f"expected COCO's lists {', '.join(keys)}. Found: another JSON file"
+def _read(path: Path, problems: Problems) -> dict[str, list[Any]]:
+    """The valid entries of COCO's lists; entries of `annotations` keep their `segmentation`."""
+    content = read_json(path)
+    if not isinstance(content, dict) or any(not isinstance(content.get(k), list) for k in _SCHEMAS):
+        text = f"expected COCO's lists {', '.join(sorted(_SCHEMAS))}. Found: another JSON file"
         raise FileError("unreadable", path, text)
-    for key, needed in (("images", ("id", "file_name", "height", "width")),
-                        ("categories", ("id", "name"))):  # fmt: skip
-        for item in content[key]:
-            if not isinstance(item, dict) or any(name not in item for name in needed):
-                text = f"expected {', '.join(needed)} of each of `{key}`. Found: {item!r:.80}"
-                raise FileError("unreadable", path, text)
-    return content
+    valid: dict[str, list[Any]] = {key: [] for key in _SCHEMAS}
+    for key, schema in _SCHEMAS.items():
+        seen: set[Any] = set()
+        for number, item in enumerate(content[key]):
+            where = f"{key}[{number}]"
+            if key == "annotations" and isinstance(item, dict) and "id" in item:
+                where = f"annotation {item['id']!r:.40}"
+            try:
+                entry = validated(schema, item, path, where)
+                if key != "annotations" and entry["id"] in seen:
+                    text = f"{where}: expected different ids. Found: {entry['id']!r} twice"
+                    raise FileError("unreadable", path, text)
+            except FileError as error:
+                if key == "categories":
+                    raise
+                problems.report(error)
+                continue
+            seen.add(entry.get("id"))
+            valid[key].append(item | entry if key == "annotations" else entry)
+    return valid
 
 
 def _pairs(
-    folder: Path, file: Path, content: dict[str, Any], table: ClassList, crowd: Crowd
+    folder: Path,
+    file: Path,
+    content: dict[str, Any],
+    table: ClassList,
+    crowd: Crowd,
+    problems: Problems,
 ) -> list[Pair]:
     categories = {category["id"]: category["name"] for category in content["categories"]}
     known = {image["id"] for image in content["images"]}
     objects = defaultdict(list)
     for annotation in content["annotations"]:
-        for key, choices in (("category_id", categories), ("image_id", known)):
-            if annotation.get(key) not in choices:
-                value = annotation.get(key)
-                text = f"annotation {annotation.get('id')}: {key} {value!r} is not listed"
-                raise FileError("unreadable", file, text)
+        unlisted = [
+            key
+            for key, choices in (("category_id", categories), ("image_id", known))
+            if annotation[key] not in choices
+        ]
+        if unlisted:
+            text = f"annotation {annotation.get('id')}: {unlisted[0]} {annotation[unlisted[0]]!r} "
+            problems.report(FileError("unreadable", file, text + "is not listed"))
+            continue
         name = categories[annotation["category_id"]]
         if table.knows(name):
             objects[annotation["image_id"]].append((table.id_of(name, file), annotation))
+    found = content["annotations"]
+    if objects and not any(annotation.get("segmentation") for annotation in found):
+        text = (
+            f"annotation {found[0].get('id')}: expected polygons or RLE as `segmentation`. Found: "
+        )
+        text += f"none, in none of {len(found)} annotations (boxes or keypoints only?)"
+        raise FileError("unreadable", file, text)
     pairs = []
+    finder = FileFinder(folder)
     for image in content["images"]:
-        path = folder / image["file_name"]
-        if not path.is_file() and (folder / Path(image["file_name"]).name).is_file():
-            path = folder / Path(image["file_name"]).name
-        name = Path(image["file_name"]).with_suffix("").as_posix().strip("./").replace("/", "__")
+        path = finder.find(image["file_name"])
+        if path is None:
+            text = f"images: expected the file {image['file_name']!r:.200} in {folder}. Found: none"
+            problems.report(FileError("missing_image", file, text))
+            continue
+        size = image["height"], image["width"]
         mask = functools.partial(
-            draw_objects, objects[image["id"]], image["height"], image["width"], table.outside,
-            path, crowd,
-        )  # fmt: skip
-        pairs.append(Pair(name, path, path, mask))
+            draw_objects, objects[image["id"]], *size, table.outside, file, crowd, problems
+        )
+        name = flat_name(str(PurePosixPath(normal(image["file_name"])).with_suffix("")))
+        pairs.append(Pair(name, path, path, mask, size, file))
     return pairs

@@ -4,27 +4,43 @@ Shapes are drawn in the order of the file, the later over the earlier, as LabelM
 """
 
 import base64
-import binascii
 import functools
 import io
-import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
+from pydantic import TypeAdapter
 
 from keras_ctxseg.data.images import FileError
+from keras_ctxseg.data_tools.prepare.annotation_schema import (
+    LabelMeFile,
+    LabelMeShape,
+    Problems,
+    check_near,
+    read_json,
+    validated,
+)
 from keras_ctxseg.data_tools.prepare.class_list import BACKGROUND, ClassList, read_class_names
-from keras_ctxseg.data_tools.prepare.pairing import Exif, Pair, given_splits
+from keras_ctxseg.data_tools.prepare.pairing import (
+    Exif,
+    FileFinder,
+    Pair,
+    flat_name,
+    given_splits,
+    normal,
+)
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
 
-_POINTS = {"polygon": 3, "rectangle": 2, "circle": 2, "line": 2, "linestrip": 2, "point": 1,
-           "mask": 2}  # fmt: skip
+# Shapes, and how many points they have at least.
+_POINTS = {"polygon": 3, "rectangle": 2, "oriented_rectangle": 4, "circle": 2, "line": 2,
+           "linestrip": 2, "point": 1, "points": 1, "mask": 2}  # fmt: skip
+_FILE, _SHAPE = TypeAdapter(LabelMeFile), TypeAdapter(LabelMeShape)
 _POINT_RADIUS = 5  # pixels, as LabelMe draws them
 
 
@@ -52,133 +68,207 @@ def prepare_labelme(
             are classes, sorted by name.
         outside: what pixels without a shape are: `"background"`, a class, or `"void"`.
         line_width: of lines, in pixels.
-        splitting, splits, exif, skip_errors: as in `prepare_masks`.
+        splitting, splits, exif: as in `prepare_masks`.
+        skip_errors: leave out single shapes and files with a problem; `skipped` names them.
 
     Raises:
         ValueError: whatever is wrong with the files, by name; nothing is written then.
     """
-    found = {
-        split: _read_all(Path(folder).expanduser())
+    problems = Problems()
+    folders = {
+        split: Path(folder).expanduser()
         for split, (folder,) in given_splits(splits, annotations).items()
     }
+    image_folder = Path(images).expanduser() if images else None
+    pairs, table = labelme_pairs(folders, image_folder, classes, outside, line_width, problems)
+    return write_pairs(output, pairs, table.class_file(), splitting, exif, skip_errors, problems)
+
+
+def labelme_pairs(
+    folders: Mapping[str, Path],
+    images: Path | None,
+    classes: str | None,
+    outside: str,
+    line_width: int,
+    problems: Problems,
+) -> tuple[dict[str, list[Pair]], ClassList]:
+    """The pairs of each split's folder of JSON files, and their classes.
+
+    Args:
+        folders: by split.
+        images, classes, outside, line_width: as in `prepare_labelme`.
+        problems: receives what is wrong with single files and shapes.
+
+    Raises:
+        ValueError: no such folder, none of LabelMe's files in it, or no class.
+    """
+    found = {split: _read_all(folder, problems) for split, folder in folders.items()}
+    names: Sequence[str]
     if classes:
         names = read_class_names(classes)
     else:
         names = sorted(
             {
-                str(shape["label"])
+                shape["label"]
                 for files in found.values()
                 for content in files.values()
-                for shape in content["shapes"]
+                for shape in content["shapes"].values()
             }
         )
     table = ClassList.of(names, outside)
-    image_folder = Path(images).expanduser() if images else None
-    pairs = {
-        split: [
-            Pair(
-                name,
-                _image(path, content, image_folder),
-                path,
-                functools.partial(draw_shapes, content, table, path, line_width),
-            )
-            for (name, path), content in files.items()
-        ]
-        for split, files in found.items()
-    }
-    return write_pairs(output, pairs, table.class_file(), splitting, exif, skip_errors)
+    pairs: dict[str, list[Pair]] = {}
+    for split, files in found.items():
+        finders = [FileFinder(images)] if images else []
+        pairs[split] = []
+        for (name, path), content in files.items():
+            try:
+                image = _image(path, content, finders)
+            except FileError as error:
+                problems.report(error)
+                continue
+            mask = functools.partial(draw_shapes, content, table, path, line_width, problems)
+            size = content["imageHeight"], content["imageWidth"]
+            pairs[split].append(Pair(name, image, path, mask, size))
+    return pairs, table
 
 
 def draw_shapes(
-    content: dict[str, Any], table: ClassList, source: Path, line_width: int = 10
+    content: dict[str, Any],
+    table: ClassList,
+    source: Path,
+    line_width: int = 10,
+    problems: Problems | None = None,
 ) -> np.ndarray:
     """The mask of one file: uint8 `(imageHeight, imageWidth)`.
 
+    Args:
+        content: the validated file, `shapes` by their numbers.
+        table: the classes.
+        source: the file that errors name.
+        line_width: of lines, in pixels.
+        problems: receives what is wrong with single shapes, which are left out then.
+
     Raises:
-        FileError: a label outside the classes, or a shape that cannot be drawn.
+        FileError: without `problems`, a label outside the classes, or a shape that cannot be drawn.
     """
-    size = (content["imageWidth"], content["imageHeight"])
-    mask = Image.new("L", size, table.outside)
+    height, width = content["imageHeight"], content["imageWidth"]
+    mask = Image.new("L", (width, height), table.outside)
     draw = ImageDraw.Draw(mask)
-    for number, shape in enumerate(content["shapes"]):
-        value = table.id_of(str(shape["label"]), source)
-        kind = shape.get("shape_type") or "polygon"
-        points = [(float(x), float(y)) for x, y in shape["points"]]
-        if kind not in _POINTS or len(points) < _POINTS[kind]:
-            raise FileError(
-                "unreadable",
-                source,
-                f"shapes[{number}]: expected one of {', '.join(_POINTS)} with points enough. "
-                f"Found: {kind!r} with {len(points)} points",
-            )
-        if kind == "polygon":
-            draw.polygon(points, fill=value, outline=value)
-        elif kind == "rectangle":
-            (x0, y0), (x1, y1) = points[:2]
-            draw.rectangle((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), fill=value)
-        elif kind in ("circle", "point"):
-            x, y = points[0]
-            radius = math.dist(points[0], points[1]) if kind == "circle" else _POINT_RADIUS
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=value)
-        elif kind == "mask":
-            stencil = _stencil(shape, number, source)
-            left, top = (round(coordinate) for coordinate in points[0])
-            mask.paste(value, (left, top), stencil)
-        else:
-            draw.line(points, fill=value, width=line_width)
+    for number, shape in content["shapes"].items():
+        try:
+            _draw_shape(mask, draw, shape, number, table, source, line_width)
+        except FileError as error:
+            if problems is None:
+                raise
+            problems.report(error)
     return np.asarray(mask)
+
+
+def _draw_shape(
+    mask: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    shape: dict[str, Any],
+    number: int,
+    table: ClassList,
+    source: Path,
+    line_width: int,
+) -> None:
+    where = f"shapes[{number}]"
+    value = table.id_of(shape["label"], source)
+    kind = shape.get("shape_type") or "polygon"
+    points = [(float(x), float(y)) for x, y in shape["points"]]
+    if kind not in _POINTS or len(points) < _POINTS[kind]:
+        raise FileError(
+            "unreadable",
+            source,
+            f"{where}: expected one of {', '.join(_POINTS)} with points enough. "
+            f"Found: {kind!r} with {len(points)} points",
+        )
+    check_near(points, mask.height, mask.width, source, f"{where}.points")
+    if kind in ("polygon", "oriented_rectangle"):
+        draw.polygon(points, fill=value, outline=value)
+    elif kind == "rectangle":
+        (x0, y0), (x1, y1) = points[:2]
+        draw.rectangle((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), fill=value)
+    elif kind in ("circle", "point", "points"):
+        radius = math.dist(points[0], points[1]) if kind == "circle" else _POINT_RADIUS
+        for x, y in points[: 1 if kind == "circle" else None]:
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=value)
+    elif kind == "mask":
+        stencil = _stencil(shape, number, source)
+        left, top = (int(coordinate) for coordinate in points[0])  # as LabelMe places it
+        mask.paste(value, (left, top), stencil)
+    else:
+        draw.line(points, fill=value, width=line_width)
 
 
 def _stencil(shape: dict[str, Any], number: int, source: Path) -> Image.Image:
     try:
-        stored = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape["mask"]))))
-    except (KeyError, TypeError, binascii.Error, OSError) as error:
+        encoded = base64.b64decode(shape.get("mask") or "", validate=True)
+        stored = np.asarray(Image.open(io.BytesIO(encoded)))
+    except (ValueError, OSError, SyntaxError) as error:
         text = f"shapes[{number}].mask: expected a PNG in base64. Found: {error}"
         raise FileError("unreadable", source, text) from error
+    if stored.ndim != 2:
+        text = f"shapes[{number}].mask: expected a PNG of one channel. Found: {stored.shape}"
+        raise FileError("unreadable", source, text)
     return Image.fromarray(np.where(stored > 0, 255, 0).astype(np.uint8))
 
 
-def _read_all(folder: Path) -> dict[tuple[str, Path], dict[str, Any]]:
+def _read_all(folder: Path, problems: Problems) -> dict[tuple[str, Path], dict[str, Any]]:
     """By name and path of each JSON file."""
     if not folder.is_dir():
         raise FileError("layout", folder, "expected a folder of LabelMe's JSON files. Found: none")
     contents = {}
-    for path in sorted(folder.rglob("*.json")):
-        content = _read(path)
-        name = path.relative_to(folder).with_suffix("").as_posix().replace("/", "__")
-        contents[name, path] = content
-    if not contents:
+    paths = sorted(folder.rglob("*.json"))
+    for path in paths:
+        try:
+            content = _read(path, problems)
+        except FileError as error:
+            problems.report(error)
+            continue
+        contents[flat_name(path.relative_to(folder).with_suffix("").as_posix()), path] = content
+    if not paths:
         raise FileError("layout", folder, "expected LabelMe's JSON files. Found: none")
     return contents
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise FileError("unreadable", path, f"expected JSON. Found: {error}") from error
+def _read(path: Path, problems: Problems) -> dict[str, Any]:
+    """The file's content, its valid `shapes` by their numbers."""
+    content = read_json(path)
     keys = {"shapes": list, "imageHeight": int, "imageWidth": int}
     if not isinstance(content, dict) or any(
         not isinstance(content.get(key), kind) for key, kind in keys.items()
     ):
         text = f"expected a LabelMe file with the keys {', '.join(keys)}. Found: another JSON file"
         raise FileError("unreadable", path, text)
-    for number, shape in enumerate(content["shapes"]):
-        if not isinstance(shape, dict) or any(key not in shape for key in ("label", "points")):
-            text = f"shapes[{number}]: expected the keys label and points. Found: {shape!r:.80}"
-            raise FileError("unreadable", path, text)
-    # Whole images stand in there; those that are files need not be kept.
-    content["imageData"] = bool(content.get("imageData"))
-    return content
+    # Whole images are in there; those that are files need not be kept.
+    valid = validated(_FILE, content, path) | {"imageData": bool(content.get("imageData"))}
+    shapes = {}
+    for number, shape in enumerate(valid["shapes"]):
+        try:
+            shapes[number] = validated(_SHAPE, shape, path, f"shapes[{number}]")
+        except FileError as error:
+            problems.report(error)
+    return valid | {"shapes": shapes}
 
 
-def _image(path: Path, content: dict[str, Any], folder: Path | None) -> Path | Callable[[], bytes]:
-    stated = str(content.get("imagePath") or "").replace("\\", "/")
-    names = [stated, Path(stated).name] if stated else []
-    for place in [*([folder] if folder else []), path.parent]:
-        for name in names:
-            if (place / name).is_file():
-                return place / name
+def _image(
+    path: Path, content: dict[str, Any], finders: Sequence[FileFinder]
+) -> Path | Callable[[], bytes]:
+    stated = normal(content.get("imagePath") or "")
+    for finder in finders:
+        if stated and (found := finder.find(stated)):
+            return found
+    for name in dict.fromkeys((stated, stated.rsplit("/", 1)[-1])):
+        try:
+            if name and (path.parent / name).is_file():
+                return path.parent / name
+        except (OSError, ValueError):
+            pass  # too long, or no name at all
+    beside = {normal(file.name): file for file in path.parent.iterdir() if stated}
+    if found := beside.get(stated.rsplit("/", 1)[-1]):
+        return found
     if content["imageData"]:
         return functools.partial(_embedded, path)
     text = f"expected the image {stated!r} beside it or in --images. Found: none, nor imageData"
@@ -187,8 +277,8 @@ def _image(path: Path, content: dict[str, Any], folder: Path | None) -> Path | C
 
 def _embedded(path: Path) -> bytes:
     try:
-        return base64.b64decode(json.loads(path.read_text(encoding="utf-8-sig"))["imageData"])
-    except (TypeError, binascii.Error) as error:
+        return base64.b64decode(read_json(path)["imageData"])
+    except (TypeError, ValueError) as error:
         raise FileError(
             "unreadable", path, f"imageData: expected base64. Found: {error}"
         ) from error

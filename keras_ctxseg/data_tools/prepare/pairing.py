@@ -1,9 +1,12 @@
 """Finds images and their masks in folders of any depth; a pair on its way into a data set."""
 
 import dataclasses
+import functools
+import hashlib
 import io
 import os
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +33,7 @@ def find_sources(folder: str | os.PathLike) -> dict[str, Path]:
     for path in sorted(root.rglob("*")):
         if path.suffix.lower() not in SOURCE_SUFFIXES or path.name.startswith("."):
             continue
-        key = path.relative_to(root).with_suffix("").as_posix()
+        key = unicodedata.normalize("NFC", path.relative_to(root).with_suffix("").as_posix())
         if key in files:
             text = f"expected one file for each name. Found: {files[key].name} as well"
             raise FileError("same_name", path, text)
@@ -81,7 +84,55 @@ def pair_files(
             f"expected a {partner} of the same name in {folder}. Found: none ({len(lonely)} files "
             f"without a partner, {len(both)} pairs).{suggestion}",
         )
-    return {key.replace("/", "__"): (image_files[key], mask_files[key]) for key in sorted(both)}
+    return {flat_name(key): (image_files[key], mask_files[key]) for key in sorted(both)}
+
+
+def flat_name(path: str) -> str:
+    """A path without suffix as the name of one file: `"a/b"` as `a__b`, a long one shortened."""
+    name = normal(path).strip("./").replace("/", "__") or "_"
+    if len(name.encode()) > _LONGEST_NAME:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+        name = f"{name.encode()[:_LONGEST_NAME].decode(errors='ignore')}_{digest}"
+    return name
+
+
+def normal(path: str) -> str:
+    """A stated path as this system has it: `/` for Windows' separators, accents composed (NFC)."""
+    return unicodedata.normalize("NFC", path.replace("\\", "/"))
+
+
+class FileFinder:
+    """The files of a folder and its subfolders, by the paths that annotations state.
+
+    Annotations come from other systems: they may hold Windows' separators, absolute paths of
+    another machine, or accents that are composed otherwise (macOS).
+
+    Args:
+        folder: where to look.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    @functools.cached_property
+    def _files(self) -> dict[str, Path]:
+        """By normal path, and by name where only one file has it."""
+        by_path: dict[str, Path] = {}
+        by_name: dict[str, list[Path]] = {}
+        for parent, _, names in os.walk(self._folder):
+            for name in names:
+                path = Path(parent) / name
+                by_path[normal(os.path.relpath(path, self._folder))] = path
+                by_name.setdefault(normal(name), []).append(path)
+        unique = {name: paths[0] for name, paths in by_name.items() if len(paths) == 1}
+        return unique | by_path
+
+    def find(self, stated: str) -> Path | None:
+        """The file of a stated path or name, or None."""
+        path = normal(stated)
+        files = self._files
+        name = path.rsplit("/", 1)[-1]
+        return files.get(path.removeprefix("./")) or files.get(name)
 
 
 def _stripped(files: dict[str, Path], suffix: str) -> dict[str, Path]:
@@ -137,6 +188,7 @@ Exif = Literal["auto", "upright", "stored"]
 EXIF_CHOICES = ("auto", "upright", "stored")
 
 SOURCE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_LONGEST_NAME = 200  # bytes; most systems allow 255, with suffix
 _KEPT = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}
 _JPEG_QUALITY = 95
 
@@ -150,12 +202,16 @@ class Pair:
         image: a file of any format that Pillow reads, or a function that gives its bytes.
         source: the file that errors name.
         mask: a file that is copied as it is, or a function that gives uint8 `(height, width)`.
+        size: height and width of the mask, where they are known before it is drawn.
+        stated_in: the annotation file that states the size.
     """
 
     name: str
     image: Path | Callable[[], bytes]
     source: Path
     mask: Path | Callable[[], np.ndarray]
+    size: tuple[int, int] | None = None
+    stated_in: Path | None = None
 
     def copy_into(self, split: Path, exif: Exif = "auto") -> None:
         """Write `images/<name>` and `labels/<name>`.
@@ -171,21 +227,24 @@ class Pair:
         Raises:
             FileError: an image or a mask that cannot be read, or is of another size.
         """
-        mask = self._read_mask()
+        mask = None if self.size else self._read_mask()
+        size = self.size or mask.shape[:2]  # type: ignore[union-attr]
         content = self.image if isinstance(self.image, Path) else self.image()
         with open_any(content, self.source) as image:
             decode(image, self.source)
             turned = is_turned(image)
             upright = ImageOps.exif_transpose(image) if turned else image
-            turn = turned and exif != "stored" and (exif == "upright" or fits(upright, mask))
+            turn = turned and exif != "stored" and (exif == "upright" or fits(upright, size))
             written = upright if turn else image
-            if not fits(written, mask):
+            if not fits(written, size):
                 raise FileError(
                     "size_mismatch",
                     self.source,
                     f"expected a mask of {written.height}x{written.width} (height x width). "
-                    f"Found: {mask.shape[0]}x{mask.shape[1]}",
+                    f"Found: {size[0]}x{size[1]}"
+                    + (f" in {self.stated_in}" if self.stated_in else ""),
                 )
+            mask = self._read_mask() if mask is None else mask
             suffix = _KEPT.get(image.format or "", ".png")
             target = split / "images" / f"{self.name}{suffix}"
             if turned or image.format not in _KEPT:
@@ -236,9 +295,9 @@ def any_size() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def fits(image: Image.Image, mask: np.ndarray) -> bool:
-    """Whether image and mask are of one size."""
-    return mask.shape[:2] == (image.height, image.width)
+def fits(image: Image.Image, size: tuple[int, ...]) -> bool:
+    """Whether an image is of this height and width."""
+    return tuple(size[:2]) == (image.height, image.width)
 
 
 def save_rgb(rgb: np.ndarray, path: str | os.PathLike) -> None:

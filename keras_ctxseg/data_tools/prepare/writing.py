@@ -31,13 +31,16 @@ class PreparedFolder:
         path: its folder, for `ctx.data.load("folder", path=...)`.
         splits: number of pairs by split.
         class_names: in the order of the ids.
-        skipped: problems of examples that were left out, where that was asked for.
+        skipped: problems of examples and of single shapes that were left out, where that was asked
+            for.
+        random_seed: of a random split; None where the data's own splits were kept.
     """
 
     path: Path
     splits: dict[str, int]
     class_names: tuple[str, ...]
     skipped: tuple[FileError, ...]
+    random_seed: int | None = None
 
 
 def write_folder(
@@ -46,6 +49,8 @@ def write_folder(
     splits: Sequence[str],
     class_file: Mapping[str, Any],
     skip_errors: bool = False,
+    problems: list[FileError] | None = None,
+    splitting: Splitting | None = None,
 ) -> PreparedFolder:
     """Run the jobs in parallel, with a progress bar, and publish the folder when all are done.
 
@@ -55,12 +60,17 @@ def write_folder(
         splits: the names of the splits, whose folders are made.
         class_file: the content of `classes.json`.
         skip_errors: leave out examples with a problem instead of giving up.
+        problems: what was found wrong before; jobs may add single shapes that they leave out.
+        splitting: how the examples of the split `""` are distributed once it is known which of
+            them could be written.
 
     Raises:
         ValueError: `output` has files already; problems of examples, the first few of them in
             words; or nothing that could be written. In each case there is no new folder.
     """
     output = Path(output).expanduser()
+    problems = [] if problems is None else problems
+    _raise_for(problems, skip_errors)
     with new_folder(output) as folder, any_size():
         for split in splits:
             for kind in ("images", "labels"):
@@ -72,7 +82,6 @@ def write_folder(
             except FileError as error:
                 return error
 
-        problems: list[FileError] = []
         counts = Counter(dict.fromkeys(splits, 0))
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
@@ -84,23 +93,47 @@ def write_folder(
                     counts.update(result)
         finally:
             pool.shutdown(cancel_futures=True)
-        if problems and not skip_errors:
-            lines = [str(problem) for problem in problems[:_SHOWN]]
-            if len(problems) > _SHOWN:
-                lines.append(f"... and {len(problems) - _SHOWN} more.")
-            raise ValueError("\n".join([*lines, "(--skip-errors leaves such files out.)"]))
+        _raise_for(problems, skip_errors)
+        if counts.get(""):
+            counts = _distribute(folder, splitting or Splitting())
         empty = [split for split, count in counts.items() if not count]
         if empty or not counts:
             raise ValueError(
-                f"{output}: nothing to write into {', '.join(empty) or 'it'}; "
+                f"{output}: nothing to write into {', '.join(filter(None, empty)) or 'it'}; "
                 f"{len(problems)} files could not be used"
+                + (f", the first: {problems[0]}" if problems else "")
             )
         # A key in a line: people read and edit this file.
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in class_file.items()]
         text = "{\n" + ",\n".join(lines) + "\n}\n"
         (folder / "classes.json").write_text(text, encoding="utf-8")
     names = tuple(class_file["classes"])
-    return PreparedFolder(output, dict(counts), names, tuple(problems))
+    seed = (splitting or Splitting()).seed if "" in splits else None
+    return PreparedFolder(output, dict(counts), names, tuple(problems), seed)
+
+
+def _raise_for(problems: Sequence[FileError], skip_errors: bool) -> None:
+    if problems and not skip_errors:
+        lines = [str(problem) for problem in problems[:_SHOWN]]
+        if len(problems) > _SHOWN:
+            lines.append(f"... and {len(problems) - _SHOWN} more.")
+        raise ValueError("\n".join([*lines, "(--skip-errors leaves such files and shapes out.)"]))
+
+
+def _distribute(folder: Path, splitting: Splitting) -> Counter[str]:
+    """Move what was written into random splits, so that no split loses examples to errors."""
+    kinds = ("images", "labels")
+    files = {kind: {path.stem: path for path in (folder / kind).iterdir()} for kind in kinds}
+    assigned = splitting.assign(list(files["labels"]))
+    for split, names in assigned.items():
+        for kind in kinds:
+            (folder / split / kind).mkdir(parents=True)
+            for name in names:
+                path = files[kind][name]
+                path.rename(folder / split / kind / path.name)
+    for kind in kinds:
+        (folder / kind).rmdir()
+    return Counter({split: len(names) for split, names in assigned.items()})
 
 
 def write_pairs(
@@ -110,11 +143,12 @@ def write_pairs(
     splitting: Splitting | None = None,
     exif: Exif = "auto",
     skip_errors: bool = False,
+    problems: list[FileError] | None = None,
 ) -> PreparedFolder:
     """Write a data set of pairs.
 
     Args:
-        output, class_file, skip_errors: as `write_folder` takes them.
+        output, class_file, skip_errors, problems: as `write_folder` takes them.
         pairs: by split; those of the split `""` are distributed first.
         splitting: how; 20 % to `val` if not given.
         exif: see `Pair.copy_into`.
@@ -124,11 +158,6 @@ def write_pairs(
     """
     check_choice("exif", exif, EXIF_CHOICES)
     by_name = {split: _unique_names(some) for split, some in pairs.items()}
-    if "" in by_name:
-        names = (splitting or Splitting()).assign(list(by_name[""]))
-        by_name = {
-            split: {name: by_name[""][name] for name in some} for split, some in names.items()
-        }
 
     def copy(split: str, pair: Pair, folder: Path) -> dict[str, int]:
         pair.copy_into(folder / split, exif)
@@ -139,7 +168,7 @@ def write_pairs(
         for split, some in by_name.items()
         for pair in some.values()
     ]
-    return write_folder(output, jobs, list(by_name), class_file, skip_errors)
+    return write_folder(output, jobs, list(by_name), class_file, skip_errors, problems, splitting)
 
 
 def _unique_names(pairs: Sequence[Pair]) -> dict[str, Pair]:

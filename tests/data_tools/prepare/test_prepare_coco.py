@@ -153,6 +153,56 @@ def test_errors(tmp_path, annotation, expected):
     assert not (tmp_path / "out").exists()
 
 
+def test_skip_errors_leaves_out_the_shape_and_says_so(tmp_path, labels_of):
+    region = np.zeros((HEIGHT, WIDTH), bool)
+    region[:9] = True
+    write(
+        tmp_path,
+                    [{"category_id": 3, "segmentation": rle(region)},
+                     {"category_id": 90, "segmentation": [[1, 1, 1e300, 5, 9, 9]]},
+                     {"category_id": 90, "segmentation": rle(region) | {"counts": [5]}},
+                     {"category_id": 90, "segmentation": [[1, 1, float("nan"), 5, 9, 9]]}],
+    )  # fmt: skip
+    prepared = prepare_coco(
+        str(tmp_path / "a.json"), str(tmp_path), tmp_path / "out", skip_errors=True
+    )
+    np.testing.assert_array_equal(labels_of(tmp_path / "out")["sub__a"], region)
+    texts = "\n".join(map(str, prepared.skipped))
+    assert "annotation 1.segmentation[0]: expected coordinates near the image" in texts
+    assert "annotation 2: expected run lengths of 3072 pixels in all. Found: 5" in texts
+    assert "annotation 3.segmentation[0][2]: expected a finite number. Found: nan" in texts
+
+
+def test_splits_are_drawn_after_errors_are_known(tmp_path):
+    write(tmp_path, [{"category_id": 3, "segmentation": [[1, 1, 9, 9, 1, 9]]}])
+    content = json.loads((tmp_path / "a.json").read_text())
+    for number in range(8):  # of ten images two can be used: one for each split
+        content["images"].append(
+            {"id": number, "file_name": f"{number}.jpg", "height": HEIGHT, "width": WIDTH}
+        )
+        (tmp_path / f"{number}.jpg").write_bytes(b"no image")
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    prepared = prepare_coco(
+        str(tmp_path / "a.json"), str(tmp_path), tmp_path / "out", skip_errors=True
+    )
+    assert prepared.splits == {"train": 1, "val": 1}
+    assert prepared.random_seed == 0 and len(prepared.skipped) == 8
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "classes.json", "train", "val"
+    ]  # fmt: skip
+
+
+def test_names_of_other_systems(tmp_path, labels_of):
+    write(tmp_path, [{"category_id": 3, "segmentation": [[1, 1, 9, 9, 1, 9]]}])
+    content = json.loads((tmp_path / "a.json").read_text())
+    for image, stated in zip(content["images"], ("sub\\a.jpg", "sub/caf\u00e9.jpg"), strict=True):
+        image["file_name"] = stated
+    (tmp_path / "sub/b.jpg").rename(tmp_path / "sub/cafe\u0301.jpg")  # as macOS writes it
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    prepare_coco(str(tmp_path / "a.json"), str(tmp_path), tmp_path / "out")
+    assert set(labels_of(tmp_path / "out")) == {"sub__a", "sub__caf\u00e9"}
+
+
 def test_misspelt_class(tmp_path):
     write(tmp_path, [])
     with pytest.raises(ValueError, match=r"Received: 'tre'. Did you mean 'tree'\?"):
@@ -161,7 +211,7 @@ def test_misspelt_class(tmp_path):
 
 def test_another_json_file(tmp_path):
     (tmp_path / "a.json").write_text('{"shapes": []}')
-    with pytest.raises(ValueError, match="expected COCO's lists images, annotations, categories"):
+    with pytest.raises(ValueError, match="expected COCO's lists annotations, categories, images"):
         prepare_coco(str(tmp_path / "a.json"), str(tmp_path), tmp_path / "out")
 
 

@@ -170,7 +170,7 @@ def test_images_inside_the_files(tmp_path):
         ([shape("raod", "polygon", [[0, 0], [9, 9], [0, 9]])], {}, "'raod'. Did you mean 'road'?"),
         ([shape("road", "polygon", [[0, 0], [9, 9]])], {}, "shapes[0]: expected one of polygon"),
         ([shape("road", "spline", [[0, 0]] * 5)], {}, "Found: 'spline' with 5 points"),
-        ([{"label": "road"}], {}, "shapes[0]: expected the keys label and points"),
+        ([{"label": "road"}], {}, "shapes[0].points: expected this key. Found: none"),
         ([shape("road", "mask", [[0, 0], [1, 1]], mask="?")], {}, "expected a PNG in base64"),
         ([], {"imageHeight": 50}, "a.json: expected a mask of 60x80 (height x width). Found: 50"),
         (None, {}, "a.json: expected a LabelMe file"),
