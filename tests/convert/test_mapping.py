@@ -110,12 +110,15 @@ def test_bias_and_epsilon_are_folded_exactly(rng, theirs):
     root = np.sqrt(values["moving_variance"] + theirs)
     expected = (x + values["bias"] - values["moving_mean"]) / root
     expected = expected * values["gamma"] + values["beta"]
+    gamma, enough = values["gamma"].copy(), values["moving_variance"] + theirs >= ours
     one = keras.Variable(np.zeros(1))
     fold(values, Brick("a", {"kernel": one}, {"gamma": one}, ours), theirs)
     assert "bias" not in values and (values["moving_variance"] >= 0).all()
     found = (x - values["moving_mean"]) / np.sqrt(values["moving_variance"] + ours)
     found = found * values["gamma"] + values["beta"]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    # Training goes on with their gamma wherever the variance alone makes up for the epsilon.
+    np.testing.assert_allclose(values["gamma"][enough], gamma[enough], rtol=1e-6)
 
 
 def test_the_command(checkpoint, tmp_path, capsys, monkeypatch):
