@@ -36,7 +36,7 @@ _JPEG_QUALITY = 95
 
 def load_tfrecord(
     *,
-    pattern: str | Mapping[str, str],
+    pattern: str | os.PathLike | Mapping[str, str],
     classes: str | os.PathLike | None = None,
     num_classes: int | None = None,
     ignore_label: int = IGNORE_LABEL,
@@ -138,7 +138,9 @@ def write_classes(dataset: SegmentationDataset, directory: str | os.PathLike) ->
     return path
 
 
-def _find_files(pattern: str | Mapping[str, str]) -> dict[str, list[str]]:
+def _find_files(pattern: str | os.PathLike | Mapping[str, str]) -> dict[str, list[str]]:
+    if not isinstance(pattern, Mapping):
+        pattern = os.fspath(pattern)
     if isinstance(pattern, str) and "{split}" not in pattern:
         raise ValueError(
             "`pattern`: expected one with {split} in it, as in 'data/{split}-*.tfrecord', or a "

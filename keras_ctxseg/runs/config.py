@@ -129,8 +129,9 @@ class TrainingConfig:
             spare batch normalisation and biases. `momentum` is Adam's first moment. Or another
             optimizer by its dotted name.
         optimizer_arguments: further ones of the optimizer.
-        learning_rate, schedule, poly_power, warmup_steps: rate of step k, see `PolyDecay`; the
-            schedule may be another one by its dotted name.
+        learning_rate, schedule, poly_power, warmup_steps: rate of step k, see `PolyDecay`;
+            `constant` stays at the learning rate after its warm-up. The schedule may be another one
+            by its dotted name.
         schedule_arguments: further ones of the schedule.
         head_lr_multiplier: factor of the rate for all layers outside the backbone.
         ema_momentum: decay of the averaged weights that are evaluated and kept as best, or null.

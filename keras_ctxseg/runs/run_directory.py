@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_ctxseg.models.weights_elsewhere import absolute
 from keras_ctxseg.runs.config import ConfigError, RunConfig
@@ -134,7 +134,8 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
     """The configuration as it reads from any working directory.
 
     Made absolute are `output_dir`, `model.weights`, files among `imports` and those options of the
-    data set that are paths.
+    data set that are paths or patterns of paths. `export.directory` stays: it says where a command
+    writes, relative to where it is started.
     """
     options = dict(config.data.options)
     # Here, as the data sets' own modules need TensorFlow.
@@ -142,8 +143,8 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
 
     known = dataset_options(config.data.name) if config.data.name in list_datasets() else {}
     for name, option in known.items():
-        if option.is_path and isinstance(options.get(name), str):
-            options[name] = os.path.abspath(os.path.expanduser(options[name]))
+        if option.is_path and name in options:
+            options[name] = _absolute(options[name])
     weights = config.model.weights
     return replace(
         config,
@@ -152,6 +153,15 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
         data=replace(config.data, options=options),
         model=replace(config.model, weights=None if weights is None else absolute(weights)),
     )
+
+
+def _absolute(paths: Any) -> Any:
+    """A path, or several in a mapping, made absolute; null stays."""
+    if isinstance(paths, Mapping):
+        return {key: _absolute(path) for key, path in paths.items()}
+    if isinstance(paths, (str, os.PathLike)):
+        return os.path.abspath(os.path.expanduser(paths))
+    return paths
 
 
 def _leaves(values: dict, prefix: str = "") -> dict:

@@ -131,11 +131,18 @@ def _names(training: TrainingConfig) -> Iterator[tuple[str, str]]:
 
 def _learning_rate(training: TrainingConfig, total_steps: int) -> Any:
     rate, arguments = training.learning_rate, training.schedule_arguments
+    warmup_steps = min(training.warmup_steps, total_steps - 1)
     if training.schedule == "constant":
         _refuse(arguments, "training.schedule_arguments", "none for a constant rate")
-        return rate
+        if training.poly_power != _default("poly_power"):
+            raise ConfigError(
+                f"`training.poly_power`: a setting of the schedule poly, and `training.schedule` "
+                f"is constant. Received: {training.poly_power}"
+            )
+        if not warmup_steps:
+            return rate
+        return PolyDecay(rate, total_steps, warmup_steps=warmup_steps, end_learning_rate=rate)
     if training.schedule == "poly":
-        warmup_steps = min(training.warmup_steps, total_steps - 1)
         own: dict[str, Any] = {"power": training.poly_power, "warmup_steps": warmup_steps}
         _refuse_given(arguments, own, "training.schedule_arguments")
         schedule = Named("poly", arguments)

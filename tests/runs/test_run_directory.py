@@ -1,6 +1,7 @@
 """A run's own configuration reads the same from every working directory."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -32,6 +33,18 @@ def test_paths_are_those_of_where_the_run_began(relative, make_dataset, tmp_path
     assert again.model.weights == str(first / "start.keras")
     assert RunDirectory(again.directory).changes(again) == []
     assert with_absolute_paths(again) == again
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [("data/{split}-*", "{here}/data/{split}-*"), ({"train": "a-*"}, {"train": "{here}/a-*"})],
+)
+def test_patterns_of_record_files_are_paths(make_config, tmp_path, monkeypatch, pattern, expected):
+    monkeypatch.chdir(tmp_path)
+    data = DataConfig("tfrecord", {"pattern": pattern, "num_classes": 3})
+    config = with_absolute_paths(dataclasses.replace(make_config(), data=data))
+    found = json.dumps(config.data.options["pattern"])
+    assert found == json.dumps(expected).replace("{here}", str(tmp_path))
 
 
 def test_the_recipe_in_the_same_place_is_no_change(relative, make_dataset, tmp_path, monkeypatch):

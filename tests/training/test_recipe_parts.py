@@ -91,6 +91,13 @@ def test_another_schedule_gets_rate_and_steps():
     assert float(rate(80)) == pytest.approx(0.001)
 
 
+def test_a_constant_rate_warms_up():
+    training = TrainingConfig(schedule="constant", learning_rate=0.3, warmup_steps=4)
+    rate = build_optimizer(training, 80)._learning_rate
+    rates = [float(rate(step)) for step in (0, 1, 2, 3, 4, 40, 80)]
+    assert rates == pytest.approx([0.075, 0.15, 0.225, 0.3, 0.3, 0.3, 0.3])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -113,6 +120,10 @@ def test_another_schedule_gets_rate_and_steps():
         (
             {"schedule": "keras.optimizers.schedules.CosineDecay", "warmup_steps": 3},
             "`training.warmup_steps`: a setting of this package's own schedules.",
+        ),
+        (
+            {"schedule": "constant", "poly_power": 0.5},
+            "`training.poly_power`: a setting of the schedule poly, and `training.schedule` is",
         ),
         (
             {"schedule": "constant", "schedule_arguments": {"power": 2}},
