@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CLIENTS := $(VENV)/clients/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: quickstart bakeoff benchmarks test test-all coverage wheel-check check format docs clean
@@ -36,7 +37,7 @@ test: $(INSTALLED)  ## Run the tests; about ten minutes on two cores
 # TensorFlow keeps some 100 MB of every `fit` until its process ends; so fresh processes for each of
 # these, and for all the rest. Every part runs, whatever the others find.
 PARTS := tests/models tests/export tests/training tests/distribution tests/evaluation
-test-all: $(INSTALLED)  ## Run all tests, whole runs and clusters of processes too, and wheel-check
+test-all: $(INSTALLED) $(CLIENTS)  ## Run all tests, whole runs and clusters of processes too, and wheel-check
 	failed=0; \
 	for part in $(PARTS) "tests $(PARTS:%=--ignore=%)"; do $(PYTEST) $$part || failed=1; done; \
 	$(MAKE) wheel-check || failed=1; \
@@ -71,6 +72,13 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+# Programs that open exports, apart from the package: MediaPipe needs another absl than it does. Their
+# tests skip where they do not install.
+$(CLIENTS): $(INSTALLED)
+	$(PYTHON) -m venv $(VENV)/clients
+	-$(VENV)/clients/bin/python -m pip install --quiet "mediapipe>=1.2,<2"
 	touch $@
 
 $(VENV)/.docs: $(INSTALLED)

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from flatbuffers.table import Table
 
 from keras_ctxseg.export import ExportError, export_litert, litert_operations
 from keras_ctxseg.export.litert.convert import converted
 from keras_ctxseg.export.litert.graph import LitertGraph
+from keras_ctxseg.export.litert.quantize import candidates
 from keras_ctxseg.export.litert.ranges import QUANTILE, with_ranges
+from keras_ctxseg.export.litert.scores import with_scores
 from keras_ctxseg.export.parity.check import synthetic_images
 from tests.export.exporting import CLASS_NAMES, tiny_model
 
@@ -174,6 +177,90 @@ def test_metadata_is_where_other_tools_look(files):
     buffer = bytes(model.buffers[entry.buffer].data)
     assert buffer[4:8] == b"M001"
     assert b"labels.txt" in buffer
+
+
+def field(table, slot):
+    """Where a table's field lies; 0 where it has none."""
+    offset = table.Offset(4 + 2 * slot)
+    return table.Pos + offset if offset else 0
+
+
+def tables(table, slot):
+    """The tables in a vector, by the flatbuffer format alone, without a schema's code."""
+    start = table.Vector(field(table, slot) - table.Pos)
+    count = table.VectorLen(field(table, slot) - table.Pos)
+    return [Table(table.Bytes, table.Indirect(start + 4 * k)) for k in range(count)]
+
+
+def text(table, slot):
+    return table.String(field(table, slot)).decode()
+
+
+def sub(table, slot):
+    return Table(table.Bytes, table.Indirect(field(table, slot)))
+
+
+def floats(table, slot):
+    start = table.Vector(field(table, slot) - table.Pos)
+    count = table.VectorLen(field(table, slot) - table.Pos)
+    return list(np.frombuffer(table.Bytes, np.float32, count, start))
+
+
+def byte(table, slot):
+    return table.Bytes[field(table, slot)]
+
+
+@pytest.mark.parametrize(
+    ("form", "outputs"), [("int8", ["logits"]), ("full_int8", ["labels", "scores"])]
+)
+def test_metadata_is_what_mediapipe_asks_for(files, form, outputs):
+    """Slots and numbers as in metadata_schema.fbs and image_segmenter_metadata_schema.fbs."""
+    model = LitertGraph(files[form].path.read_bytes()).model
+    assert len(model.subgraphs) == 1
+    (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
+    content = bytes(model.buffers[entry.buffer].data)
+    (subgraph,) = tables(Table(content, int.from_bytes(content[:4], "little")), 3)
+    (image,) = tables(subgraph, 2)
+    assert byte(sub(image, 3), 0) == 2  # ImageProperties
+    assert byte(sub(sub(image, 3), 1), 0) == 1  # RGB
+    (unit,) = tables(image, 4)
+    assert byte(unit, 0) == 1  # NormalizationOptions
+    assert (floats(sub(unit, 1), 0), floats(sub(unit, 1), 1)) == ([0.0], [1.0])
+    results = tables(subgraph, 3)
+    assert [text(result, 0) for result in results] == outputs
+    (labels,) = tables(results[-1], 6)
+    assert (text(labels, 0), byte(labels, 2)) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
+    (custom,) = tables(subgraph, 9)
+    assert text(custom, 0) == "SEGMENTER_METADATA"
+    start = custom.Vector(field(custom, 1) - custom.Pos)
+    options = content[start : start + custom.VectorLen(field(custom, 1) - custom.Pos)]
+    assert options[4:8] == b"V001"
+    assert byte(Table(options, int.from_bytes(options[:4], "little")), 0) == 2  # SOFTMAX
+    (last,) = [model.subgraphs[0].tensors[t] for t in model.subgraphs[0].outputs[-1:]]
+    assert list(last.shape) == [1, *SIZE, 5]
+
+
+def test_scores_have_the_class_of_the_labels_at_the_top(model, photos):
+    """Of float logits, and of integers: of the first whatever nearly ties."""
+    content = converted(model, *SIZE, labels=True)
+    whole = next(candidates(with_ranges(content, photos[:4]), uint8_images=True)).content
+    for file, images in ((content, np.float32(photos[:4])), (whole, np.stack(photos[:4]))):
+        runner = Interpreter(model_content=with_scores(file)).get_signature_runner()
+        details = runner.get_output_details()["scores"]
+        assert details["dtype"] == np.uint8
+        scale, zero_point = details["quantization"]
+        for image in images:
+            result = runner(images=image[None])
+            np.testing.assert_array_equal(result["scores"].argmax(-1), result["labels"])
+            below = scale * (result["scores"] - np.float32(zero_point))
+            below -= below.max(axis=-1, keepdims=True)
+            if file is content:
+                logits = np.asarray(model(image[None], training=False)["logits"])
+                expected = np.maximum(logits - logits.max(-1, keepdims=True), -255 / 16)
+                assert np.abs(below - expected).max() < 1.01 / 16
+                assert (scale, zero_point) == (1 / 16, 255)
+    with pytest.raises(ExportError, match="expected a file with one ARG_MAX. Found 0"):
+        with_scores(converted(model, *SIZE))
 
 
 def test_a_failed_comparison_is_written_by_force_only(model, photos, truths, tmp_path):

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_ctxseg.export.errors import ExportError
-from keras_ctxseg.export.litert.convert import converted
+from keras_ctxseg.export.litert.convert import MOST_UINT8_CLASSES, converted
 from keras_ctxseg.export.litert.forms import LitertForm, litert_form
 from keras_ctxseg.export.litert.metadata import with_metadata
 from keras_ctxseg.export.litert.operations import litert_operations
 from keras_ctxseg.export.litert.quantize import Candidate, candidates
 from keras_ctxseg.export.litert.ranges import with_ranges
+from keras_ctxseg.export.litert.scores import with_scores
 from keras_ctxseg.export.loading.resizing import resized_image
 from keras_ctxseg.export.parity.check import check_parity, synthetic_images
 from keras_ctxseg.export.parity.report import ParityReport
-from keras_ctxseg.export.publishing.argument_checks import checked_images, checked_size
+from keras_ctxseg.export.publishing.argument_checks import (
+    checked_images,
+    checked_size,
+    logits_channels,
+)
 from keras_ctxseg.export.publishing.file_description import (
     file_card,
     file_metadata,
@@ -56,7 +62,8 @@ def export_litert(
     Signature `serving_default`: input `images`, float32 (uint8 in the form `full_int8`)
     (1, height, width, 3), RGB in 0..255, at the scale the model was trained on; output `logits`,
     float32 (1, height, width, classes), or with `labels`, and always in `full_int8`, `labels`,
-    uint8 (int32 beyond 256 classes) (1, height, width).
+    uint8 (int32 beyond 256 classes) (1, height, width), and, up to 256 classes, `scores`
+    (`with_scores`), which MediaPipe needs.
 
     The file is written to a temporary place, loaded with the LiteRT interpreter, compared with
     `model` (`check_parity`), and only then moved to `path`, replacing what was there. Of `int8` and
@@ -112,7 +119,8 @@ def export_litert(
         write_candidate(candidate, with_metadata(best.content, metadata), path)
         output = "labels" if labels or chosen.name == "full_int8" else "logits"
         operations = litert_operations(candidate)
-        card = file_card(metadata, report, candidate, size, output, operations)
+        scores = _scored(model, output == "labels")
+        card = file_card(metadata, report, candidate, size, output, operations, scores)
         publish_file(candidate, card, path, f"{path.stem}.card.md")
     return ExportResult(path, report)
 
@@ -124,12 +132,21 @@ def _attempts(
     labels: bool,
     calibration: list[np.ndarray],
 ) -> Iterator[Candidate]:
-    if not form.quantized:
-        yield Candidate(converted(model, *size, form.name, labels), ())
-        return
     whole = form.name == "full_int8"
-    content = with_ranges(converted(model, *size, "fp32", labels or whole), calibration)
-    yield from candidates(content, uint8_images=whole)
+    labels = labels or whole
+    if form.quantized:
+        content = with_ranges(converted(model, *size, "fp32", labels), calibration)
+        attempts = candidates(content, uint8_images=whole)
+    else:
+        attempts = iter([Candidate(converted(model, *size, form.name, labels), ())])
+    scored = _scored(model, labels)
+    for attempt in attempts:
+        yield replace(attempt, content=with_scores(attempt.content)) if scored else attempt
+
+
+def _scored(model: keras.Model, labels: bool) -> bool:
+    """Whether the file has `scores` too: MediaPipe knows no more classes than bytes do."""
+    return labels and logits_channels(model) <= MOST_UINT8_CLASSES
 
 
 def _clearly_passes(report: ParityReport) -> bool:

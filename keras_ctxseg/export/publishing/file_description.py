@@ -56,6 +56,7 @@ def file_card(
     size: tuple[int, int],
     output: str,
     operations: Sequence[str],
+    scores: bool = False,
 ) -> str:
     """The card of a file.
 
@@ -66,8 +67,15 @@ def file_card(
         size: height and width of its input.
         output: `"logits"` or `"labels"`.
         operations: that it is made of.
+        scores: whether it puts out `scores` beside `"labels"`.
     """
     images = "uint8" if metadata.form == "full_int8" else "float32"
+    classes = len(metadata.class_names)
+    maps = f"float32 (1, {size[0]}, {size[1]}, {classes})."
+    if output == "labels":
+        maps = f"class ids (1, {size[0]}, {size[1]})."
+        if scores:
+            maps += f" Output `scores`: uint8 (1, {size[0]}, {size[1]}, {classes})."
     lines = [f"# {path.name}", ""]
     if metadata.forced:
         lines += [
@@ -78,12 +86,7 @@ def file_card(
         f"{metadata.description} Made from `{metadata.model}`.",
         "",
         f"- Input `images`: {images} (1, {size[0]}, {size[1]}, 3), RGB in 0..255.",
-        f"- Output `{output}`: "
-        + (
-            f"class ids (1, {size[0]}, {size[1]})."
-            if output == "labels"
-            else f"float32 (1, {size[0]}, {size[1]}, {len(metadata.class_names)})."
-        ),
+        f"- Output `{output}`: {maps}",
         *([f"- In float32: {', '.join(metadata.in_float)}."] if metadata.in_float else []),
         f"- Size: {path.stat().st_size / 2**20:.2f} MiB.",
         f"- Operations: {', '.join(operations)}.",
