@@ -1,4 +1,4 @@
-"""`ctxseg prepare-data colors|masks|labelme|coco|split|tile|clean`."""
+"""`ctxseg prepare-data import|colors|masks|labelme|coco|split|tile|clean`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     modes = parser.add_subparsers(dest="mode", metavar="MODE", required=True)
+
+    imported = modes.add_parser(
+        "import", help="what an annotation tool or a site gives, recognised, to a data set"
+    )
+    imported.add_argument("path", metavar="FOLDER", help="as it was exported, unpacked")
+    imported.add_argument("--format", metavar="NAME", help="default: recognised by the files")
+    imported.add_argument(
+        "--images", dest="image_folder", type=Path, metavar="DIR", help="default: in FOLDER"
+    )
+    imported.add_argument(
+        "--rle-order", choices=["rows", "columns"], help="of Kaggle's run lengths"
+    )
 
     colors = modes.add_parser("colors", help="list the colours of masks, as a table to name them")
     colors.add_argument("masks", metavar="DIR", help="the folder of the masks")
@@ -75,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clean = modes.add_parser("clean", help="leave out what check-data finds errors in, and copies")
     clean.add_argument("path", metavar="PATH")
 
-    for mode in (labelme, coco):
+    for mode in (imported, labelme, coco):
         mode.add_argument("--classes", metavar="a,b|FILE", help="names, in the order of the ids")
         mode.add_argument(
             "--outside",
@@ -83,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             choices=["background", "void"],
             help="what pixels without an annotation are (default: a class of their own)",
         )
-    for mode in (masks, labelme, coco, split):
+    for mode in (imported, masks, labelme, coco, split):
         shares = mode.add_argument_group("splits")
         shares.add_argument("--val", type=float, default=0.2, metavar="SHARE", help="default: 0.2")
         shares.add_argument("--test", type=float, default=0.0, metavar="SHARE", help="default: 0")
@@ -91,11 +103,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         shares.add_argument(
             "--group-by", metavar="REGEX", help="names in which it finds the same stay together"
         )
-        if mode is not split:
+        if mode not in (split, imported):
             shares.add_argument(
                 "--splits", default="", metavar="train,val", help="they exist: '{split}' in paths"
             )
-    for mode in (masks, labelme, coco, split, clean):
+    for mode in (imported, masks, labelme, coco, split, clean):
         mode.add_argument(
             "--exif",
             default="auto",
@@ -104,9 +116,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     for mode in (tile, clean):
         mode.add_argument("--mask-format", default="ids", choices=["ids", "palette", "colors"])
-    for mode in (masks, labelme, coco, split, tile):
+    for mode in (imported, masks, labelme, coco, split, tile):
         mode.add_argument("--skip-errors", action="store_true", help="leave out what is unusable")
-    for mode in (masks, labelme, coco, split, tile, clean):
+    for mode in (imported, masks, labelme, coco, split, tile, clean):
         mode.add_argument(
             "--output", required=True, metavar="DIR", help="a folder that is not there"
         )
@@ -119,7 +131,9 @@ def run(arguments: argparse.Namespace) -> int:
     given = arguments
     if given.mode == "colors":
         return _colors(given)
-    if given.mode == "masks":
+    if given.mode == "import":
+        prepared = _import(given)
+    elif given.mode == "masks":
         prepared = prepare.prepare_masks(
             given.image_folder, given.masks, given.output, colors=given.colors, ids=given.ids,
             unknown=given.unknown, image_suffix=given.image_suffix, mask_suffix=given.mask_suffix,
@@ -152,6 +166,21 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"Left out {path}")
     _report(prepared)
     return 0
+
+
+def _import(given: argparse.Namespace) -> PreparedFolder:
+    from keras_ctxseg.data_tools.prepare import ImportOptions, import_folder
+
+    by_rows = None if given.rle_order is None else given.rle_order == "rows"
+    options = ImportOptions(given.classes, given.outside, given.image_folder, by_rows=by_rows)
+    prepared, found = import_folder(
+        given.path, given.output, options, given.format, _splitting(given), given.exif,
+        given.skip_errors,
+    )  # fmt: skip
+    print(f"Found {found.format} ({found.evidence})")
+    for note in found.notes:
+        print(f"  {note}")
+    return prepared
 
 
 def _colors(arguments: argparse.Namespace) -> int:

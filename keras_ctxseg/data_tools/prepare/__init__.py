@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         find_colors,
         read_color_table,
     )
+    from keras_ctxseg.data_tools.prepare.import_base import ImportOptions, Recognised
+    from keras_ctxseg.data_tools.prepare.importing import import_folder, recognise
     from keras_ctxseg.data_tools.prepare.labelme import prepare_labelme
     from keras_ctxseg.data_tools.prepare.refolder import clean_folder, split_folder
     from keras_ctxseg.data_tools.prepare.splitting import Splitting

@@ -123,6 +123,11 @@ def coco_pairs(
         split: _pairs(*files[split], content, table, crowd, problems)
         for split, content in contents.items()
     }
+    everything = [entry for content in contents.values() for entry in content["annotations"]]
+    if not problems and everything and not any(entry.get("segmentation") for entry in everything):
+        text = f"annotation {everything[0].get('id')}: expected polygons or RLE as `segmentation`. "
+        text += f"Found: none in {len(everything)} annotations (boxes or keypoints only?)"
+        raise FileError("unreadable", next(iter(files.values()))[1], text)
     return pairs, table
 
 
@@ -185,7 +190,7 @@ def encode_region(
     """
     from pycocotools import mask as coco_mask
 
-    if isinstance(segmentation, list):
+    if isinstance(segmentation, list) and segmentation:
         polygons = check_polygons(segmentation, height, width, source, where)
         if not polygons:
             return None
@@ -251,13 +256,6 @@ def _pairs(
         name = categories[annotation["category_id"]]
         if table.knows(name):
             objects[annotation["image_id"]].append((table.id_of(name, file), annotation))
-    found = content["annotations"]
-    if objects and not any(annotation.get("segmentation") for annotation in found):
-        text = (
-            f"annotation {found[0].get('id')}: expected polygons or RLE as `segmentation`. Found: "
-        )
-        text += f"none, in none of {len(found)} annotations (boxes or keypoints only?)"
-        raise FileError("unreadable", file, text)
     pairs = []
     finder = FileFinder(folder)
     for image in content["images"]:

@@ -1,0 +1,360 @@
+"""What readers of annotation formats share: a folder's files, splits by name, painted shapes."""
+
+import contextlib
+import dataclasses
+import fnmatch
+import functools
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ctxseg.data.images import FileError
+from keras_ctxseg.data_tools.prepare.annotation_schema import Problems
+from keras_ctxseg.data_tools.prepare.class_list import BACKGROUND, ClassList, read_class_names
+from keras_ctxseg.data_tools.prepare.pairing import SOURCE_SUFFIXES, FileFinder, Pair, open_any
+
+_EXIF_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+    "trainval": "trainval",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportOptions:
+    """What a user may decide about an import.
+
+    Attributes:
+        classes: names, in the order of the ids, as in `"car,road"`, or a file with one in a line.
+        outside: what pixels without an annotation are: `"background"`, a class, or `"void"`.
+        images: the folder of the images, where it is not below the annotations.
+        line_width: of LabelMe's lines, in pixels.
+        by_rows: whether Kaggle's run lengths count along rows; None decides by the file's columns.
+    """
+
+    classes: str | None = None
+    outside: str = BACKGROUND
+    images: Path | None = None
+    line_width: int = 10
+    by_rows: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Recognised:
+    """A data set in a format that was recognised.
+
+    Attributes:
+        format: its name.
+        evidence: by which files it was recognised.
+        pairs: by split; `""` where the data come without splits.
+        class_file: the content of `classes.json`.
+        notes: what a user should know about the reading.
+    """
+
+    format: str
+    evidence: str
+    pairs: dict[str, list[Pair]]
+    class_file: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+class Listing:
+    """The files of a folder and its subfolders.
+
+    Args:
+        root: the folder.
+        images: where images are looked for as well.
+
+    Attributes:
+        root: the folder.
+        files: paths relative to it, with `/`, sorted; hidden files are left out.
+    """
+
+    def __init__(self, root: Path, images: Path | None = None):
+        self.root = root
+        self.files: list[str] = []
+        for parent, folders, names in os.walk(root):
+            folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
+            below = os.path.relpath(parent, root).replace(os.sep, "/")
+            prefix = "" if below == "." else f"{below}/"
+            self.files += [f"{prefix}{name}" for name in names if not name.startswith(".")]
+        self.files.sort()
+        self._known = set(self.files)
+        self._images = images
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._known
+
+    def like(self, *patterns: str) -> list[str]:
+        """The files that a pattern matches; `*` matches `/` too."""
+        return [file for file in self.files if any(fnmatch.fnmatch(file, p) for p in patterns)]
+
+    def has_folder(self, name: str) -> bool:
+        """Whether there are files below a folder of this path."""
+        return any(file.startswith(f"{name}/") for file in self.files)
+
+    def path(self, file: str) -> Path:
+        """A file's whole path."""
+        return self.root / file
+
+    @functools.cached_property
+    def pictures(self) -> list[str]:
+        """The files that may be images or masks, by their suffixes."""
+        return [file for file in self.files if file.lower().endswith(SOURCE_SUFFIXES)]
+
+    @functools.cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for file in self.pictures:
+            found.setdefault(os.path.splitext(file)[0], []).append(file)
+        return found
+
+    def picture(self, stem: str) -> Path | None:
+        """The image at a path without suffix, whatever its suffix is."""
+        files = self._by_stem.get(stem, [])
+        return self.path(files[0]) if files else None
+
+    @functools.cached_property
+    def _finders(self) -> list[FileFinder]:
+        return [FileFinder(folder) for folder in (self._images, self.root) if folder]
+
+    def image(self, stated: str, source: Path) -> Path:
+        """The image that an annotation file states.
+
+        Raises:
+            FileError: there is none.
+        """
+        for finder in self._finders:
+            if found := finder.find(stated):
+                return found
+        text = f"expected the image {stated!r:.200} below the folder or in --images. Found: none"
+        raise FileError("missing_image", source, text)
+
+
+def split_of(text: str) -> str:
+    """The split that a folder's or a list's name means; `""` for other names.
+
+    `training`, `trn` and `train2017` mean `train`; `valid`, `validation` and `dev` mean `val`.
+    """
+    return _SPLITS.get(re.sub(r"[\d_-]*$", "", text.lower()), "")
+
+
+def split_in(path: str) -> str:
+    """The split that the innermost part of a relative path means, its file's name left out."""
+    return next(filter(None, map(split_of, reversed(path.split("/")[:-1]))), "")
+
+
+def settle_splits(pairs: Mapping[str, Sequence[Pair]]) -> dict[str, list[Pair]]:
+    """The data's own splits where there are two or more; else all pairs in the split `""`.
+
+    A single pair is for training: there is nothing to split.
+
+    `trainval` is the union of the other two and is used only without them.
+    """
+    filled = {split: list(some) for split, some in pairs.items() if some}
+    if "trainval" in filled and filled.keys() & {"train", "val"}:
+        del filled["trainval"]
+    order = ["train", "val", "test"]
+    if len(filled) > 1 and "train" in filled and "" not in filled:
+        return {split: filled[split] for split in sorted(filled, key=order.index)}
+    everything = [pair for some in filled.values() for pair in some]
+    return {"train" if len(everything) == 1 else "": everything}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """An annotated region.
+
+    Attributes:
+        label: its class's name.
+        where: its place in the annotation file.
+        region: from height and width of the image to bool `(height, width)`; may raise `FileError`.
+    """
+
+    label: str
+    where: str
+    region: Callable[[int, int], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnotatedImage:
+    """An image and its shapes, in the order in which they are painted.
+
+    Attributes:
+        name: of the pair.
+        image: its file.
+        source: the annotation file.
+        shapes: the later over the earlier.
+        size: height and width as the annotation file states them, None if it does not.
+        largest_first: whether shapes are painted by their sizes instead, the smallest on top.
+    """
+
+    name: str
+    image: Path
+    source: Path
+    shapes: Sequence[Shape]
+    size: tuple[int, int] | None = None
+    largest_first: bool = False
+
+
+def painted(
+    images: Mapping[str, Sequence[AnnotatedImage]],
+    declared: Iterable[str],
+    options: ImportOptions,
+    problems: Problems,
+) -> tuple[dict[str, list[Pair]], dict[str, Any]]:
+    """Pairs and class file of annotated images.
+
+    Args:
+        images: by split.
+        declared: names of the classes in the order of the file; labels beyond follow, sorted.
+        options: of the import.
+        problems: receives what is wrong with single shapes.
+
+    Raises:
+        ValueError: no class.
+    """
+    labels = {shape.label for some in images.values() for image in some for shape in image.shapes}
+    names = list(dict.fromkeys(declared))
+    names += sorted(labels - set(names))
+    table = ClassList.of(
+        read_class_names(options.classes) if options.classes else names, options.outside
+    )
+    pairs = {
+        split: [
+            Pair(
+                image.name,
+                image.image,
+                image.image,
+                functools.partial(_paint, image, table, problems),
+                image.size,
+                image.source,
+            )
+            for image in some
+        ]
+        for split, some in images.items()
+    }
+    return settle_splits(pairs), table.class_file()
+
+
+def _paint(image: AnnotatedImage, table: ClassList, problems: Problems) -> np.ndarray:
+    height, width = image.size or upright_size(image.image)
+    mask = np.full((height, width), table.outside, np.uint8)
+    waiting = []
+    for shape in image.shapes:
+        if table.knows(shape.label):
+            with reporting(problems, image.source, shape.where):
+                region = shape.region(height, width)
+                index = table.id_of(shape.label, image.source)
+                if image.largest_first:
+                    waiting.append((-int(region.sum()), index, np.packbits(region)))
+                else:
+                    mask[region] = index
+    for _, index, packed in sorted(waiting, key=lambda item: item[0]):
+        mask[np.unpackbits(packed, count=mask.size).reshape(mask.shape).astype(bool)] = index
+    return mask
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image as viewers show it, from its header."""
+    with open_any(path, path) as image:
+        lying = image.getexif().get(_EXIF_ORIENTATION, 1) in _LYING
+        return (image.width, image.height) if lying else (image.height, image.width)
+
+
+@contextlib.contextmanager
+def reporting(problems: Problems, source: Path, where: str) -> Iterator[None]:
+    """Reports what goes wrong inside the block, naming the file and the place."""
+    try:
+        yield
+    except FileError as error:
+        problems.report(error)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        what = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        text = f"{where}: expected what the format writes. Found: {what:.200}"
+        problems.report(FileError("unreadable", source, text))
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskCode:
+    """What the pixels of masks mean.
+
+    Attributes:
+        ids: grey value or palette index to class id, or to `IGNORE_LABEL`.
+        colors: packed RGB to class id, or to `IGNORE_LABEL`.
+    """
+
+    ids: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    colors: Mapping[int, int] = dataclasses.field(default_factory=dict)
+
+    def read(self, path: Path, then: Callable[[np.ndarray], np.ndarray] | None = None):
+        """A mask as class ids, uint8 `(height, width)`.
+
+        Colours are looked up where the mask is in colours, or its palette's colours are all known;
+        ids otherwise.
+
+        Args:
+            path: the mask.
+            then: turns raw values into those that `ids` has.
+
+        Raises:
+            FileError: an unreadable file, or values without a meaning.
+        """
+        values, kind = raw_values(path, dict(self.colors))
+        table = self.colors if kind == "colours" else self.ids
+        if then is not None:
+            values = then(values)
+        present, places = np.unique(values, return_inverse=True)
+        ids = np.array([table.get(int(value), -1) for value in present])
+        if ids.min() < 0:
+            unknown = [f"#{v:06x}" if kind == "colours" else str(v) for v in present[ids < 0][:8]]
+            text = f"expected the {len(table)} {kind} of the format. Found: {', '.join(unknown)}"
+            raise FileError("unknown_ids", path, text)
+        return ids.astype(np.uint8)[places].reshape(values.shape[:2])
+
+
+def raw_values(path: Path, colors: Mapping[int, int] | None = None) -> tuple[np.ndarray, str]:
+    """The values of a mask, int64 `(height, width)`, and whether they are `ids` or `colours`.
+
+    Args:
+        path: the mask, in any format that Pillow reads.
+        colors: the known colours; palette images are looked up by colour if all of theirs are.
+    """
+    from keras_ctxseg.data.images import decode
+    from keras_ctxseg.data.masks import pack_pixels
+
+    with open_any(path, path) as image:
+        decode(image, path)
+        if image.mode == "P" and colors:
+            used = np.unique(np.asarray(image))
+            palette = np.zeros((256, 3), np.uint8)
+            entries = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+            palette[: len(entries)] = entries
+            if all(int(color) in colors for color in pack_pixels(palette[used])):
+                return pack_pixels(palette[np.asarray(image)]).astype(np.int64), "colours"
+        if image.mode in ("1", "L", "P") or image.mode.startswith("I"):
+            values = np.asarray(image).astype(np.int64)
+            if image.mode == "L" and image.format == "PNG":
+                values //= 255 // (2 ** min(_png_depth(path), 8) - 1)  # Pillow stretches 2 and 4
+            return values, "ids"
+        rgb = np.asarray(image.convert("RGB"))
+    if not colors and not np.ptp(rgb, axis=-1).any():
+        return rgb[..., 0].astype(np.int64), "ids"
+    return pack_pixels(rgb).astype(np.int64), "colours"
+
+
+def _png_depth(path: Path) -> int:
+    with path.open("rb") as file:
+        return file.read(25)[24]

@@ -1,0 +1,152 @@
+"""`ctxseg prepare-data import`: recognises what an annotation tool or a data set's site gives.
+
+The readers follow the formats' own documents and exporters, with pycocotools, OpenCV and pydantic
+underneath, and not Datumaro: its 1.x cannot be installed beside the tested set, and 0.5 brings
+NiBabel, tensorboardX and a second OpenCV.
+"""
+
+import os
+from pathlib import Path
+
+from keras_ctxseg._naming import nearest
+from keras_ctxseg.data.images import FileError
+from keras_ctxseg.data_tools.prepare.annotation_schema import Problems
+from keras_ctxseg.data_tools.prepare.import_base import ImportOptions, Listing, Recognised
+from keras_ctxseg.data_tools.prepare.import_json import (
+    read_darwin,
+    read_hasty,
+    read_label_studio,
+    read_supervisely,
+)
+from keras_ctxseg.data_tools.prepare.import_masks import (
+    read_ade20k,
+    read_camvid,
+    read_cityscapes,
+    read_folders,
+    read_kitti,
+    read_mapillary,
+    read_roboflow,
+    read_voc,
+)
+from keras_ctxseg.data_tools.prepare.import_shapes import (
+    read_coco,
+    read_cvat,
+    read_geojson,
+    read_kaggle,
+    read_labelme,
+    read_labelme_xml,
+    read_yolo,
+)
+from keras_ctxseg.data_tools.prepare.pairing import Exif, any_size
+from keras_ctxseg.data_tools.prepare.splitting import Splitting
+from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
+
+# In the order in which they are tried: those with names of their own first.
+READERS = {
+    "mapillary": read_mapillary,
+    "cityscapes": read_cityscapes,
+    "kitti": read_kitti,
+    "ade20k": read_ade20k,
+    "voc": read_voc,
+    "roboflow": read_roboflow,
+    "supervisely": read_supervisely,
+    "cvat": read_cvat,
+    "coco": read_coco,
+    "label-studio": read_label_studio,
+    "darwin": read_darwin,
+    "hasty": read_hasty,
+    "labelme": read_labelme,
+    "labelme-xml": read_labelme_xml,
+    "yolo": read_yolo,
+    "kaggle": read_kaggle,
+    "geojson": read_geojson,
+    "camvid": read_camvid,
+    "folders": read_folders,
+}
+_SHOWN = 5
+
+
+def recognise(
+    path: str | os.PathLike,
+    options: ImportOptions | None = None,
+    problems: Problems | None = None,
+    only: str | None = None,
+) -> Recognised:
+    """Find out which format a folder is in, and read its annotations.
+
+    Args:
+        path: the folder, as the tool exported it.
+        options: see `ImportOptions`.
+        problems: receives what is wrong with single images and shapes.
+        only: the format's name, a key of `READERS`, instead of trying all.
+
+    Raises:
+        ValueError: no such folder, a format that is not known, or files that are damaged.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        found = "a file (unpack archives first)" if root.exists() else "none"
+        raise FileError("layout", root, f"expected a folder. Found: {found}")
+    if only is not None and only not in READERS:
+        raise ValueError(
+            f"`format`: expected one of {', '.join(READERS)}. Received: {only!r}."
+            f"{nearest(only, READERS)}"
+        )
+    options = options or ImportOptions()
+    listing = Listing(root, options.images)
+    problems = Problems() if problems is None else problems
+    before = len(problems)
+    names = [only] if only else list(READERS)
+    for name in names:
+        try:
+            recognised = READERS[name](listing, options, problems)
+        except ValueError as error:
+            if len(problems) == before:
+                raise
+            lines = [*map(str, problems[before : before + _SHOWN]), str(error)]
+            raise ValueError("\n".join(lines)) from error
+        if recognised is not None and (any(recognised.pairs.values()) or len(problems) > before):
+            return recognised
+        del problems[before:]
+    inside = ", ".join(listing.files[:6]) or "nothing"
+    raise FileError(
+        "layout",
+        root,
+        f"expected one of the formats {', '.join(names)}. Found: {inside}"
+        f"{' ...' if len(listing.files) > 6 else ''}",
+    )
+
+
+def import_folder(
+    path: str | os.PathLike,
+    output: str | os.PathLike,
+    options: ImportOptions | None = None,
+    only: str | None = None,
+    splitting: Splitting | None = None,
+    exif: Exif = "auto",
+    skip_errors: bool = False,
+) -> tuple[PreparedFolder, Recognised]:
+    """Make a data set of a folder in any of the formats of `READERS`.
+
+    The data's own splits are kept where there are two or more of them with one for training;
+    otherwise the images are split at random.
+
+    Args:
+        path, options, only: as `recognise` takes them.
+        output: the new data set's folder.
+        splitting: of data without splits; 20 % to `val` if not given.
+        exif, skip_errors: as in `prepare_masks`.
+
+    Returns:
+        The new data set, and what was recognised.
+
+    Raises:
+        ValueError: whatever is wrong with the files, by name; nothing is written then.
+    """
+    problems = Problems()
+    with any_size():
+        found = recognise(path, options, problems, only)
+    prepared = write_pairs(
+        output, found.pairs, found.class_file, splitting, exif, skip_errors, problems
+    )
+    return prepared, found
