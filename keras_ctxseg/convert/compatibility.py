@@ -11,8 +11,7 @@ from keras_ctxseg.backbones.input_channels import carried_over
 from keras_ctxseg.convert.layer_weights import Brick
 from keras_ctxseg.convert.report import ConversionError
 from keras_ctxseg.convert.tables import Row, Source, Table, could_be
-from keras_ctxseg.layers import NormalizeImages
-from keras_ctxseg.layers.normalize_images import NORMALIZATIONS
+from keras_ctxseg.layers.normalize_images import NORMALIZATIONS, normalization_in
 
 # A normalisation that the model was given as numbers, or that other channels than RGB have.
 OWN_NUMBERS = "numbers"
@@ -105,12 +104,12 @@ def _has_parents_blocks(model: keras.Model) -> bool:
 
 def _normalization(model: keras.Model) -> str | None:
     """How a model normalises images: a name, `OWN_NUMBERS`, or `None` where it does not."""
-    for layer in model.layers:
-        if isinstance(layer, NormalizeImages):
-            statistics = (layer.mean, layer.std)
-            names = [name for name, known in NORMALIZATIONS.items() if known == statistics]
-            return names[0] if names else OWN_NUMBERS
-    return None
+    layer = normalization_in(model)
+    if layer is None:
+        return None
+    statistics = (layer.mean, layer.std)
+    names = [name for name, known in NORMALIZATIONS.items() if known == statistics]
+    return names[0] if names else OWN_NUMBERS
 
 
 def _layer(model: keras.Model, name: str):

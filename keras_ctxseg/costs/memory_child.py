@@ -21,7 +21,7 @@ def main(path: str, height: str, width: str, passes: str) -> None:
 
     register_classes()
     model = keras.models.load_model(path, compile=False)
-    shape = (1, int(height), int(width), 3)
+    shape = (1, int(height), int(width), model.inputs[0].shape[-1])
     function = traced(model, shape)
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, shape).astype("float32"))
     reset_peak()

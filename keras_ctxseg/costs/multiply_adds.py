@@ -47,14 +47,16 @@ def count_multiply_adds(
 
     Args:
         model: a Keras model or layer (Keras 3 or tf_keras).
-        input_size: (height, width) of RGB images, or (height, width, channels).
+        input_size: (height, width) of the images that a model was built for, RGB where it does not
+            say; or (height, width, channels).
         batch_size: images in the pass.
         as_run: whether to count what runs in place of what is specified.
 
     Raises:
         ValueError: the count would depend on values at run time.
     """
-    channels = tuple(input_size[2:]) or (3,)
+    inputs = getattr(model, "inputs", None)
+    channels = tuple(input_size[2:]) or (inputs[0].shape[-1] if inputs else 3,)
     counts: dict[str, int] = defaultdict(int)
     with rearrangement("full" if as_run else "none"):
         operations = forward_operations(model, (batch_size, *input_size[:2], *channels))

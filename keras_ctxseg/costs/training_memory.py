@@ -50,7 +50,8 @@ def estimate_training_memory(
     tf.config.run_functions_eagerly(True)  # Writes functions out, so that every tensor shows.
     try:
         with graph.as_default():
-            images = tf.compat.v1.placeholder(tf.float32, (batch_size, *input_size, 3))
+            shape = (batch_size, *input_size, model.inputs[0].shape[-1])
+            images = tf.compat.v1.placeholder(tf.float32, shape)
             labels = tf.compat.v1.placeholder(tf.int32, (batch_size, *input_size))
             with tf.GradientTape() as tape:
                 outputs = model(images, training=True)

@@ -20,7 +20,7 @@ def full_size_logits(model: keras.Model, images: tf.Tensor, size: tf.Tensor) -> 
 
     Args:
         model: maps images to logits, or to a dict that holds them under "logits".
-        images: (batch, image_height, image_width, 3) float32, RGB in 0 ... 255.
+        images: (batch, image_height, image_width, channels) float32; RGB in 0 ... 255.
         size: (2,) int32, height and width of the result.
 
     Returns:
@@ -42,11 +42,13 @@ def image_spec(model: keras.Model) -> tf.TensorSpec:
     return tf.TensorSpec((None, *shape), tf.float32, name="images")
 
 
-def check_image(image: np.ndarray, name: str) -> None:
-    """Raises a ValueError that names the image where it is not RGB."""
-    if image.ndim != 3 or image.shape[-1] != 3:
+def check_image(image: np.ndarray, name: str, channels: int = 3) -> None:
+    """Raises a ValueError that names the image where its shape or its channels are others."""
+    if image.ndim != 3 or image.shape[-1] != channels:
+        what = "RGB" if channels == 3 else "an image"
         raise ValueError(
-            f"image {name!r}: expected RGB of shape (height, width, 3). Received: {image.shape}"
+            f"image {name!r}: expected {what} of shape (height, width, {channels}). "
+            f"Received: {image.shape}"
         )
 
 
@@ -91,7 +93,7 @@ class Passes:
         decide: from averaged scores to labels and their probabilities.
 
     Args:
-        model: takes float RGB images in 0 ... 255; returns logits, or a dict with "logits".
+        model: takes float images, RGB in 0 ... 255; returns logits, or a dict with "logits".
         protocol: says what is averaged.
     """
 
@@ -99,7 +101,8 @@ class Passes:
         self._model = model
         self._protocol = protocol
         self.spec = image_spec(model)
-        images = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
+        shape = (None, None, None, self.spec.shape[-1])
+        images = tf.TensorSpec(shape, tf.float32, name="images")
         size = tf.TensorSpec((2,), tf.int32, name="size")
         scores = tf.TensorSpec((None, None, None, None), tf.float32, name="scores")
         self.plain = tf.function(self.plain_labels, (self.spec, size), autograph=False)

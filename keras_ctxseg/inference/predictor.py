@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras_ctxseg.inference.full_size import Passes, check_image, check_input_size
 from keras_ctxseg.inference.protocol import Protocol
 from keras_ctxseg.inference.windows import (
+    MEAN_COLOR,
     Span,
     WindowAxis,
     WindowRows,
@@ -21,6 +22,7 @@ from keras_ctxseg.inference.windows import (
     source_span,
     spans,
 )
+from keras_ctxseg.layers.normalize_images import normalization_in
 
 STRIP = 64  # rows of the result that are finished together
 
@@ -97,7 +99,7 @@ class Predictor:
         """Labels of images of one size.
 
         Args:
-            images: (batch, image_height, image_width, 3), RGB in 0 ... 255.
+            images: (batch, image_height, image_width, channels); RGB in 0 ... 255.
             size: height and width of the result; the images' own where missing.
 
         Raises:
@@ -127,7 +129,7 @@ class Predictor:
         """Class ids of one image, (height, width) int32.
 
         Args:
-            image: (image_height, image_width, 3), RGB in 0 ... 255.
+            image: (image_height, image_width, channels); RGB in 0 ... 255.
             size: height and width of the result; the image's own where missing.
             name: what an error calls the image.
         """
@@ -155,7 +157,7 @@ class Predictor:
 
     def check(self, image: np.ndarray, name: str) -> None:
         """Raises a ValueError that names the image where the model cannot take it so."""
-        check_image(image, name)
+        check_image(image, name, self.passes.spec.shape[-1])
         for scale, size in zip(self.protocol.scales, self._scaled(image.shape[:2]), strict=True):
             what = f"image {name!r}" if scale == 1 else f"image {name!r} at scale {scale:g}"
             check_input_size(self.model, self._window_of(size), what)
@@ -165,7 +167,7 @@ class Predictor:
         images = np.asarray(images)
         if images.ndim != 4 or not len(images):
             raise ValueError(
-                "`images` must be (batch, height, width, 3), one image or more. "
+                "`images` must be (batch, height, width, channels), one image or more. "
                 f"Received: {images.shape}"
             )
         self.check(images[0], "0 of the batch")
@@ -225,6 +227,7 @@ class Predictor:
                     run,
                     self.batch_size,
                     most_rows=_most_rows(size, scaled),
+                    padding=_padding(self.model, image.shape[-1]),
                 )
                 for scaled, pair in zip(sizes, axes, strict=True)
             ]
@@ -266,6 +269,14 @@ class Predictor:
 def _most_rows(size: Size, scaled: Size) -> int:
     """Most scaled rows that a strip of the result is interpolated from."""
     return math.ceil((STRIP + 1) * scaled[0] / size[0]) + 2
+
+
+def _padding(model: keras.Model, channels: int) -> Sequence[float]:
+    """What windows show beyond an image, a number a channel: the mean of the training images."""
+    normalize = normalization_in(model)
+    if channels == 3 or normalize is None:
+        return MEAN_COLOR if channels == 3 else [0.0] * channels
+    return normalize.mean
 
 
 def _floats(images: np.ndarray) -> np.ndarray:

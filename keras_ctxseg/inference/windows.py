@@ -7,7 +7,7 @@ the resized whole.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -119,13 +119,15 @@ class WindowRows:
     Only as many rows as a window is high, and as one call asks for, are in memory at a time.
 
     Args:
-        image: (height, width, 3) RGB in 0 ... 255, at its own size; windows are scaled one by one.
+        image: (height, width, channels), at its own size; windows are scaled one by one.
         size: height and width of the scaled image.
         columns: the scaled image's columns that are wanted; windows beside them do not run.
         axes: the windows along height and width.
-        run: from windows (batch, height, width, 3) float32 to their scores (..., classes) float32.
+        run: from windows (batch, height, width, channels) float32 to their scores (..., classes)
+            float32.
         batch_size: most windows that run together.
         most_rows: most rows that one call of `take` asks for.
+        padding: a number a channel, which windows show beyond the image.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class WindowRows:
         run: Run,
         batch_size: int,
         most_rows: int,
+        padding: Sequence[float] = MEAN_COLOR,
     ):
         self._image = image
         self._size = size
@@ -144,6 +147,7 @@ class WindowRows:
         self._axes = axes
         self._run = run
         self._batch_size = batch_size
+        self._padding = padding
         self._across = axes[1].over(*columns)
         self._height = axes[0].window + most_rows
         self._buffer: np.ndarray | None = None  # Its depth is known after the first window.
@@ -199,8 +203,8 @@ class WindowRows:
         part = image_part(self._image, rows, columns, self._size)
         if part.shape[:2] == window:
             return part
-        padded = np.empty((*window, 3), np.float32)
-        padded[:] = MEAN_COLOR
+        padded = np.empty((*window, part.shape[-1]), np.float32)
+        padded[:] = self._padding
         padded[: part.shape[0], : part.shape[1]] = part
         return padded
 

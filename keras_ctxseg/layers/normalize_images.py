@@ -98,3 +98,9 @@ class NormalizeImages(keras.layers.Layer):
         config = super().get_config()
         config.pop("autocast", None)
         return {**config, "mean": self.mean, "std": self.std}
+
+
+def normalization_in(model: keras.Model) -> NormalizeImages | None:
+    """Finds the layer with which a model normalises its images; `None` if there is none."""
+    layers = getattr(model, "layers", ())
+    return next((layer for layer in layers if isinstance(layer, NormalizeImages)), None)

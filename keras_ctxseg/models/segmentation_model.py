@@ -10,6 +10,11 @@ from keras_ctxseg.models.replicated import ReplicatedTraining
 MINIMUM_SIZE = 33
 
 
+def image_channels(model: keras.Model) -> int:
+    """Returns the number of channels of the images that a model takes; 3 are RGB."""
+    return model.inputs[0].shape[-1]
+
+
 def check_image_size(shape, argument: str) -> None:
     """Raises a `ValueError` if a static `(..., height, width, channels)` is too small."""
     height, width = shape[-3:-1]

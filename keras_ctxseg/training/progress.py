@@ -68,7 +68,7 @@ def continue_metrics(
         crop_size: height and width of the training images.
     """
     # Outside a strategy Keras makes the metrics' variables in the first step only.
-    images = keras.KerasTensor((None, *crop_size, 3), "float32")
+    images = keras.KerasTensor((None, *crop_size, model.inputs[0].shape[-1]), "float32")
     model._symbolic_build(data_batch=(images, keras.KerasTensor((None, *crop_size), "int32")))
     variables = model.metrics_variables
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:

@@ -6,11 +6,14 @@ import numpy as np
 CLASS_NAMES = ["sky", "road", "boat", "car", "person"]
 
 
-def tiny_model(side=None, seed=3):
-    """A functional model with the contract's input and outputs, sensitive to every pixel."""
+def tiny_model(side=None, seed=3, first=None, channels=3):
+    """A functional model with the contract's input and outputs, sensitive to every pixel.
+
+    `first` is its first layer, for images of `channels`.
+    """
     keras.utils.set_random_seed(seed)
-    images = keras.Input((side, side, 3))
-    features = keras.layers.Rescaling(1 / 127.5, -1)(images)
+    images = keras.Input((side, side, channels))
+    features = (first or keras.layers.Rescaling(1 / 127.5, -1))(images)
     features = keras.layers.Conv2D(8, 3, padding="same", use_bias=False)(features)
     features = keras.layers.BatchNormalization()(features)
     features = keras.layers.ReLU()(features)

@@ -195,6 +195,24 @@ def test_small_images_are_filled_up_where_asked_for(model):
     np.testing.assert_allclose(shrunk.scores(image)[0], expected, atol=1e-5)
 
 
+def test_images_of_other_channels():
+    """Mirrored, and filled up to a window with the mean that the network expects."""
+    inputs = keras.Input((None, None, 2))
+    first = ctx.layers.NormalizeImages([300.0, 2.0], [90.0, 0.5])
+    convolution = keras.layers.Conv2D(CLASSES, 3, padding="same")
+    network = keras.Model(inputs, convolution(first(inputs)))
+    image = np.random.default_rng(6).normal([300, 2], [90, 0.5], (1, 20, 40, 2)).astype("float32")
+    both = [network(image), network(image[:, :, ::-1])[:, :, ::-1]]
+    mirrored = Predictor(network, flip=True, average="logits").scores(image)
+    np.testing.assert_allclose(mirrored, np.mean(both, axis=0), atol=1e-5)
+    padded = np.full((1, 32, 40, 2), (300, 2), "float32")
+    padded[:, :20] = image
+    filled = Predictor(network, window=(32, 40), pad_to_window=True, average="logits")
+    np.testing.assert_allclose(filled.scores(image), network(padded)[:, :20], atol=1e-5)
+    with pytest.raises(ValueError, match=r"image 'a': .* \(height, width, 2\). Received: .*3\)"):
+        filled.label(np.zeros((40, 40, 3)), name="a")
+
+
 def test_a_network_of_one_size_takes_any_image_in_windows():
     inputs = keras.Input((16, 24, 3))
     network = keras.Model(inputs, keras.layers.Conv2D(CLASSES, 1)(inputs / 255.0))

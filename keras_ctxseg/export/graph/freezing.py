@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_ctxseg.export.graph.batch_norm_folding import fold_batch_norms
 from keras_ctxseg.export.graph.constant_folding import fold_constants
 from keras_ctxseg.export.graph.quiet import captured_noise
+from keras_ctxseg.models.segmentation_model import image_channels
 
 INPUT = "images"
 _OWN_CONSTANT = 2**12  # bytes; what is larger is captured
@@ -67,18 +68,20 @@ class FrozenForward(tf.Module):
 
 
 def frozen_forward(
-    model: keras.Model,
-    input_shape: tuple[int | None, ...] = (None, None, None, 3),
+    model: keras.Model, input_shape: tuple[int | None, ...] | None = None
 ) -> FrozenForward:
     """Freezes a model of images and folds BatchNormalization into its convolutions.
 
     Args:
-        model: from float32 images (batch, height, width, 3) to a dict of tensors.
-        input_shape: with batch; static sizes where the graph is for one size only.
+        model: from float32 images (batch, height, width, channels) to a dict of tensors.
+        input_shape: with batch; static sizes where the graph is for one size only; by default any
+            batch and size.
 
     Returns:
         The same outputs, to the rounding of float32.
     """
+    if input_shape is None:
+        input_shape = (None, None, None, image_channels(model))
     with captured_noise(), tf.device("CPU:0"):
         graph, names = _traced(model, input_shape)
         keep = [INPUT, *names.values()]

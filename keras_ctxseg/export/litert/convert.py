@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.graph.quiet import captured_noise
 from keras_ctxseg.layers.rearranged_arithmetic import rearrangement
+from keras_ctxseg.models.segmentation_model import image_channels
 
 MOST_UINT8_CLASSES = 256
 
@@ -29,7 +30,9 @@ def converted(
 
     # A static batch of 1 keeps dilated convolutions whole and folds BatchNormalization.
     @tf.function(
-        input_signature=[tf.TensorSpec((1, height, width, 3), tf.float32, name="images")],
+        input_signature=[
+            tf.TensorSpec((1, height, width, image_channels(model)), tf.float32, name="images")
+        ],
         autograph=False,
     )
     def segment(images):

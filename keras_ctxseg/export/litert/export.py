@@ -38,6 +38,7 @@ from keras_ctxseg.export.publishing.publish import (
     write_candidate,
 )
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
+from keras_ctxseg.models.segmentation_model import image_channels
 
 MINIMUM_CALIBRATION = 32
 
@@ -94,9 +95,14 @@ def export_litert(
     """
     path = Path(path)
     size = checked_size(model, input_size)
+    shape = (*size, image_channels(model))
     chosen = litert_form(form)
-    calibration = _checked_calibration(chosen, calibration_images, size)
-    images = checked_images(synthetic_images([size] * 2) if check_images is None else check_images)
+    calibration = _checked_calibration(chosen, model, calibration_images, size)
+    if check_images is None:
+        check_images = synthetic_images([size] * 2, model=model)
+        if chosen.quantized and shape[-1] != 3:
+            check_images = calibration[:2]
+    images = checked_images(check_images, model)
     metadata = file_metadata(
         model, chosen.name, chosen.description, class_names, palette, ignore_label
     )
@@ -120,7 +126,7 @@ def export_litert(
         output = "labels" if labels or chosen.name == "full_int8" else "logits"
         operations = litert_operations(candidate)
         scores = _scored(model, output == "labels")
-        card = file_card(metadata, report, candidate, size, output, operations, scores)
+        card = file_card(metadata, report, candidate, shape, output, operations, scores)
         publish_file(candidate, card, path, f"{path.stem}.card.md")
     return ExportResult(path, report)
 
@@ -158,10 +164,18 @@ def _nearer(one: ParityReport, other: ParityReport) -> bool:
     return (one.passed, one.label_agreement) > (other.passed, other.label_agreement)
 
 
-def _checked_calibration(form, images, size: tuple[int, int]) -> list[np.ndarray]:
+def _checked_calibration(
+    form: LitertForm, model: keras.Model, images, size: tuple[int, int]
+) -> list[np.ndarray]:
     if not form.quantized:
         return []
-    images = checked_images(images or [], "calibration_images")
+    images = checked_images(images or [], model, "calibration_images")
+    kinds = sorted({str(image.dtype) for image in images} - {"uint8"})
+    if kinds:
+        raise ValueError(
+            f"calibration_images: expected uint8, as the form {form.name!r} has steps of one for"
+            f" images in 0..255. Received {', '.join(kinds)}."
+        )
     if len(images) < MINIMUM_CALIBRATION:
         raise ValueError(
             f"calibration_images: expected at least {MINIMUM_CALIBRATION} real images for the form"

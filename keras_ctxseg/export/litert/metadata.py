@@ -71,22 +71,19 @@ def _flatbuffer(metadata: FileMetadata, graph: LitertGraph) -> bytes:
     signature = graph.model.signatureDefs[0]
     names = {each.tensorIndex: each.name.decode() for each in signature.outputs}
     outputs = [_result(builder, names[tensor]) for tensor in graph.graph.outputs]
-    inputs = [_image(builder)]
-    custom = _table(
-        builder,
-        [
-            (0, "offset", builder.CreateString(SEGMENTER)),
-            (1, "offset", _bytes(builder, _segmenter_options())),
-        ],
-    )
-    subgraph = _table(
-        builder,
-        [
-            (2, "offset", _vector(builder, inputs)),
-            (3, "offset", _vector(builder, outputs)),
-            (9, "offset", _vector(builder, [custom])),
-        ],
-    )
+    channels = graph.graph.tensors[graph.graph.inputs[0]].shape[-1]
+    inputs = [_image(builder) if channels == 3 else _channels(builder)]
+    parts = [(2, "offset", _vector(builder, inputs)), (3, "offset", _vector(builder, outputs))]
+    if channels == 3:  # What MediaPipe segments.
+        custom = _table(
+            builder,
+            [
+                (0, "offset", builder.CreateString(SEGMENTER)),
+                (1, "offset", _bytes(builder, _segmenter_options())),
+            ],
+        )
+        parts.append((9, "offset", _vector(builder, [custom])))
+    subgraph = _table(builder, parts)
     details = _file(
         builder, DETAILS_FILE, "Palette, ignore label, comparison with Keras", _UNKNOWN_FILE
     )
@@ -125,6 +122,18 @@ def _image(builder: flatbuffers.Builder) -> int:
             (3, "offset", content),
             (4, "offset", _vector(builder, [unit])),
             (5, "offset", stats),
+        ],
+    )
+
+
+def _channels(builder: flatbuffers.Builder) -> int:
+    """`TensorMetadata` of an input that is not RGB."""
+    described = "On the scale of the training images; normalised inside"
+    return _table(
+        builder,
+        [
+            (0, "offset", builder.CreateString("images")),
+            (1, "offset", builder.CreateString(described)),
         ],
     )
 

@@ -49,8 +49,9 @@ class LitertFile:
             )
         self.output = known[0]
         self._dtype = inputs["images"]["dtype"]
-        _, height, width, _ = inputs["images"]["shape"]
+        _, height, width, channels = inputs["images"]["shape"]
         self.input_size = (int(height), int(width))
+        self.channels = int(channels)
 
     @cached_property
     def metadata(self) -> FileMetadata | None:
@@ -58,6 +59,8 @@ class LitertFile:
         return read_metadata(self.path)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
+        if self._dtype == np.uint8 != image.dtype:
+            raise ValueError(f"{self.path}: expected a uint8 image. Received {image.dtype}.")
         return self._segment(images=image[np.newaxis].astype(self._dtype))[self.output][0]
 
 

@@ -23,12 +23,14 @@ class StaticFile(Protocol):
     Attributes:
         path: the file.
         input_size: height and width of the images that it takes.
+        channels: of the images.
         output: `"logits"` or `"labels"`.
         metadata: what it says about itself, or None.
     """
 
     path: Path
     input_size: tuple[int, int]
+    channels: int
     output: str
 
     @property
@@ -38,7 +40,7 @@ class StaticFile(Protocol):
         """Logits float32 (height, width, classes), or class ids (height, width).
 
         Args:
-            image: uint8 (height, width, 3) of `input_size`.
+            image: (height, width, channels) of `input_size`; RGB is uint8.
         """
 
 
@@ -84,9 +86,10 @@ class LoadedFile(LoadedModel):
             ignore_label=IGNORE_LABEL if metadata is None else metadata.ignore_label,
             input_size=self._file.input_size,
             batch=1,
+            channels=self._file.channels,
         )
 
-    def segment(self, images: np.ndarray) -> np.ndarray:
+    def _segment(self, images: np.ndarray) -> np.ndarray:
         size = images.shape[1:3]
         return np.stack([self._segment_one(image, size) for image in images])
 

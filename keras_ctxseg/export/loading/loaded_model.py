@@ -26,6 +26,7 @@ class LoadedModel(ABC):
         input_size: height and width that images are resized to, or None where each is taken at its
             own size.
         batch: images of one size that go through it together at best.
+        channels: of the images; 3 are RGB.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class LoadedModel(ABC):
         ignore_label: int,
         input_size: tuple[int, int] | None,
         batch: int,
+        channels: int = 3,
     ):
         self.path = path
         self.class_names = class_names
@@ -43,6 +45,7 @@ class LoadedModel(ABC):
         self.ignore_label = ignore_label
         self.input_size = input_size
         self.batch = batch
+        self.channels = channels
 
     def predict(self, images: Images) -> list[np.ndarray]:
         """Label maps of images, each at its image's own size.
@@ -50,6 +53,7 @@ class LoadedModel(ABC):
         Args:
             images: uint8 arrays (height, width, 3), RGB, of any sizes, or one (batch, height,
                 width, 3), or paths of JPEG and PNG files, mixed as you like; a path alone is one.
+                For a model of images with other channels, arrays of any real numbers.
 
         Returns:
             int32 (height, width) for each image, in order.
@@ -66,7 +70,7 @@ class LoadedModel(ABC):
         Neighbours of one size go through the model together.
         """
         waiting: list[np.ndarray] = []
-        for image in _arrays(images):
+        for image in self._arrays(images):
             full = len(waiting) == self.batch
             if waiting and (full or image.shape != waiting[0].shape):
                 yield from self.segment(np.stack(waiting))
@@ -75,28 +79,47 @@ class LoadedModel(ABC):
         if waiting:
             yield from self.segment(np.stack(waiting))
 
-    @abstractmethod
     def segment(self, images: np.ndarray) -> np.ndarray:
-        """Class ids int32 (batch, height, width) of images uint8 (batch, height, width, 3)."""
+        """Class ids int32 (batch, height, width) of images uint8 (batch, height, width, 3).
+
+        Raises:
+            ValueError: images of other channels, or of a size that the model does not take.
+        """
+        if images.shape[-1] != self.channels:
+            raise ValueError(
+                f"expected images with {self.channels} channels. Received {images.shape[-1]}."
+            )
+        return self._segment(images)
+
+    @abstractmethod
+    def _segment(self, images: np.ndarray) -> np.ndarray: ...
+
+    def _arrays(self, images: Images) -> Iterator[np.ndarray]:
+        if isinstance(images, str | os.PathLike):
+            images = [images]
+        if isinstance(images, np.ndarray) and images.ndim == 3:
+            images = images[np.newaxis]
+        for index, image in enumerate(images):
+            if not isinstance(image, str | os.PathLike):
+                yield checked_image(image, f"images[{index}]", self.channels)
+            elif self.channels == 3:
+                yield read_image(image)
+            else:
+                raise ValueError(
+                    f"{os.fspath(image)}: expected an array (height, width, {self.channels}), as"
+                    " files are read as RGB. Received a path."
+                )
 
 
-def checked_image(image: np.ndarray, name: str) -> np.ndarray:
-    """The image; ValueError that names it unless it is uint8 (height, width, 3)."""
+def checked_image(image: np.ndarray, name: str, channels: int = 3) -> np.ndarray:
+    """The image; ValueError that names it unless it is an array (height, width, channels).
+
+    RGB images must be uint8, others may be of any real numbers.
+    """
+    if isinstance(image, np.ndarray):
+        numbers = image.dtype == np.uint8 if channels == 3 else image.dtype.kind in "uif"
+        if numbers and image.ndim == 3 and image.shape[-1] == channels and image.size:
+            return image
+    expected = f"{'a uint8' if channels == 3 else 'an'} array (height, width, {channels})"
     received = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        raise ValueError(f"{name}: expected a uint8 array (height, width, 3). Received {received}.")
-    if image.ndim != 3 or image.shape[-1] != 3 or not image.size:
-        raise ValueError(f"{name}: expected a uint8 array (height, width, 3). Received {received}.")
-    return image
-
-
-def _arrays(images: Images) -> Iterator[np.ndarray]:
-    if isinstance(images, str | os.PathLike):
-        images = [images]
-    if isinstance(images, np.ndarray) and images.ndim == 3:
-        images = images[np.newaxis]
-    for index, image in enumerate(images):
-        if isinstance(image, str | os.PathLike):
-            yield read_image(image)
-        else:
-            yield checked_image(image, f"images[{index}]")
+    raise ValueError(f"{name}: expected {expected}. Received {received}.")

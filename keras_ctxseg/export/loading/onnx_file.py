@@ -62,15 +62,16 @@ class OnnxFile:
         inputs = {each.name: each for each in self._session.get_inputs()}
         outputs = [each.name for each in self._session.get_outputs()]
         known = [name for name in ("logits", "labels") if name in outputs]
-        sides = inputs["images"].shape[1:3] if "images" in inputs else []
-        if list(inputs) != ["images"] or not known or not all(isinstance(n, int) for n in sides):
+        shape = inputs["images"].shape[1:] if "images" in inputs else []
+        if list(inputs) != ["images"] or not known or not all(isinstance(n, int) for n in shape):
             found = {name: each.shape for name, each in inputs.items()}
             raise ExportError(
                 f"{path}: expected an ONNX file with the input 'images' of one size and an output"
                 f" 'logits' or 'labels'. Found: inputs {found}, outputs {outputs}."
             )
         self.output = known[0]
-        self.input_size = (int(sides[0]), int(sides[1]))
+        self.input_size = (int(shape[0]), int(shape[1]))
+        self.channels = int(shape[2])
 
     @cached_property
     def metadata(self) -> FileMetadata | None:

@@ -16,19 +16,21 @@ STRIP_VALUES = 1 << 20  # of resized logits at a time: they stay in the processo
 
 
 def resized_image(image: np.ndarray, size: Size) -> np.ndarray:
-    """A uint8 image brought to a file's input size: bilinear, antialiased where it shrinks.
+    """An image brought to a file's input size: bilinear, antialiased where it shrinks.
 
-    Calibration, comparison and prediction all use it. `tf.image.resize(antialias=True)` and
-    rounding give the same, but for the rounding of float32 near halves.
+    Integers are rounded, other numbers become float32. Calibration, comparison and prediction all
+    use it. `tf.image.resize(antialias=True)` and rounding give the same, but for the rounding of
+    float32 near halves.
     """
     if image.shape[:2] == size:
         return image
-    resized = np.empty((*size, image.shape[-1]), np.uint8)
+    integers = image.dtype.kind in "ui"
+    resized = np.empty((*size, image.shape[-1]), image.dtype if integers else np.float32)
     for channel in range(image.shape[-1]):
         # As float32: Pillow rounds 8-bit images after each axis.
         plane = Image.fromarray(image[..., channel].astype(np.float32))
         plane = plane.resize(size[::-1], Image.Resampling.BILINEAR)
-        resized[..., channel] = np.rint(np.asarray(plane))
+        resized[..., channel] = np.rint(np.asarray(plane)) if integers else np.asarray(plane)
     return resized
 
 

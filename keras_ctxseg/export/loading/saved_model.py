@@ -43,7 +43,8 @@ class LoadedSavedModel(LoadedModel):
                 f"{version}: expected a SavedModel exported by keras_ctxseg, with the signature"
                 f" {_SIGNATURES[0]!r}. Found: {', '.join(sorted(signatures)) or 'none'}."
             )
-        self._segment = signatures[known[0]]
+        self._labels = signatures[known[0]]
+        images = self._labels.structured_input_signature[1]["images"]
         labels = read_labels_file(version) if (version / LABELS_FILE).exists() else None
         super().__init__(
             version,
@@ -52,11 +53,12 @@ class LoadedSavedModel(LoadedModel):
             ignore_label=IGNORE_LABEL if labels is None else labels.ignore_label,
             input_size=None,
             batch=BATCH,
+            channels=images.shape[-1],
         )
 
-    def segment(self, images: np.ndarray) -> np.ndarray:
+    def _segment(self, images: np.ndarray) -> np.ndarray:
         try:
-            return self._segment(images=tf.constant(images, tf.float32))["labels"].numpy()
+            return self._labels(images=tf.constant(images, tf.float32))["labels"].numpy()
         except tf.errors.InvalidArgumentError as error:
             text = next(
                 (line for line in str(error).splitlines() if "expected" in line), str(error)

@@ -18,6 +18,7 @@ from keras_ctxseg.export.graph.freezing import frozen_forward
 from keras_ctxseg.export.graph.quiet import captured_noise
 from keras_ctxseg.export.loading.metadata import FileMetadata
 from keras_ctxseg.export.loading.onnx_file import DETAILS_KEY, LABELS_KEY
+from keras_ctxseg.models.segmentation_model import image_channels
 
 OPSET = 18
 MOST_UINT8_CLASSES = 256
@@ -41,7 +42,7 @@ def converted(model: keras.Model, height: int, width: int, labels: bool = False)
     import tf2onnx
 
     scores = keras.Model(model.inputs[0], {"logits": model.output["logits"]}, name=model.name)
-    forward = frozen_forward(scores, (1, height, width, 3))
+    forward = frozen_forward(scores, (1, height, width, image_channels(model)))
     source, target = f"{forward.input_name}:0", f"{forward.output_names['logits']}:0"
     level = logging.getLogger("tf2onnx").level
     with captured_noise():

@@ -27,6 +27,7 @@ from keras_ctxseg.export.publishing.publish import (
     write_candidate,
 )
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
+from keras_ctxseg.models.segmentation_model import image_channels
 
 
 def export_onnx(
@@ -76,7 +77,9 @@ def export_onnx(
     if path.suffix != ".onnx":
         raise ValueError(f"path: expected a name that ends in .onnx. Received {str(path)!r}.")
     size = checked_size(model, input_size)
-    images = checked_images(synthetic_images([size] * 2) if check_images is None else check_images)
+    shape = (*size, image_channels(model))
+    images = synthetic_images([size] * 2, model=model) if check_images is None else check_images
+    images = checked_images(images, model)
     form = FORMS["fp32"]
     metadata = file_metadata(model, form.name, form.description, class_names, palette, ignore_label)
     with staging_directory(path.parent) as staging:
@@ -91,6 +94,6 @@ def export_onnx(
         write_candidate(candidate, with_metadata(proto, metadata), path)
         operations = sorted({node.op_type for node in proto.graph.node})
         output = "labels" if labels else "logits"
-        card = file_card(metadata, report, candidate, size, output, operations)
+        card = file_card(metadata, report, candidate, shape, output, operations)
         publish_file(candidate, card, path, f"{path.name}.card.md")
     return ExportResult(path, report)

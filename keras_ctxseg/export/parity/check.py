@@ -19,6 +19,8 @@ from keras_ctxseg.export.parity.report import ParityReport
 from keras_ctxseg.export.parity.tally import Limits, Tally, softmax
 from keras_ctxseg.export.publishing.argument_checks import checked_images
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
+from keras_ctxseg.layers.normalize_images import normalization_in
+from keras_ctxseg.models.segmentation_model import image_channels
 
 _GROUP_BYTES = 2**29  # of logits that lie on the disk and in memory together
 
@@ -34,13 +36,14 @@ def check_parity(
     """Compares an exported file, loaded afresh, with the Keras model it was made from.
 
     A SavedModel is loaded and run by another Python process that never imports this package, on
-    both of its signatures (the images PNG-encoded, in batches of mixed sizes, and one by one as
-    floats); a LiteRT or ONNX file by its own runtime, the images resized to its input size.
+    both of its signatures (RGB images PNG-encoded, in batches of mixed sizes, and all images one by
+    one as floats); a LiteRT or ONNX file by its own runtime, the images resized to its input size.
 
     Args:
         model: the Keras model.
         path: a SavedModel's version directory, a `.tflite` or an `.onnx` file.
-        images: uint8 arrays (height, width, 3), RGB, of any sizes.
+        images: uint8 arrays (height, width, 3), RGB, of any sizes; or arrays of the model's
+            channels, if it takes others.
         label_maps: class ids (height, width) of the images, for the mean IoU of both; not for a
             SavedModel. They are brought to the input size as the images are (nearest pixel).
         ignore_label: the id of no class in `label_maps`.
@@ -53,7 +56,7 @@ def check_parity(
         ExportError: the file cannot be loaded or run, or its outputs have another form.
         ValueError: `images` is empty or not of that kind, or there are more or fewer label maps.
     """
-    images = checked_images(images)
+    images = checked_images(images, model)
     path = Path(path)
     if path.is_dir():
         return _saved_model_parity(model, path, images)
@@ -107,20 +110,38 @@ def _groups(images: list[np.ndarray], classes: int) -> Iterator[list[np.ndarray]
     yield group
 
 
-def synthetic_images(sizes: Sequence[tuple[int, int]], seed: int = 0) -> list[np.ndarray]:
-    """Smooth random uint8 images with some noise, for checks where no real image is at hand."""
+def synthetic_images(
+    sizes: Sequence[tuple[int, int]], seed: int = 0, model: keras.Model | None = None
+) -> list[np.ndarray]:
+    """Smooth random images with some noise, for checks where no real image is at hand.
+
+    Args:
+        sizes: height and width of each.
+        seed: of the random numbers.
+        model: that takes them; by default one of RGB images.
+
+    Returns:
+        uint8 RGB; or, for a model of other channels, float32 with the mean and the deviation that
+        its normalisation has for each.
+    """
     random = np.random.default_rng(seed)
+    channels = 3 if model is None else image_channels(model)
     images = []
     for height, width in sizes:
-        coarse = random.uniform(0, 255, (1, 6, 6, 3)).astype("float32")
+        coarse = random.uniform(0, 255, (1, 6, 6, channels)).astype("float32")
         smooth = tf.image.resize(coarse, (height, width), method="bicubic")[0].numpy()
-        noisy = smooth + random.normal(0, 8, smooth.shape)
-        images.append(np.clip(noisy, 0, 255).astype("uint8"))
+        noisy = np.clip(smooth + random.normal(0, 8, smooth.shape), 0, 255)
+        if model is None or channels == 3:
+            images.append(noisy.astype("uint8"))
+            continue
+        if (normalize := normalization_in(model)) is not None:
+            noisy = (noisy - 127.5) / 75 * normalize.std + normalize.mean
+        images.append(noisy.astype("float32"))
     return images
 
 
 def reference_logits(model: keras.Model, image: np.ndarray, image_scale: float) -> np.ndarray:
-    """The Keras model's logits, float32 (height, width, classes), for one uint8 image."""
+    """The Keras model's logits, float32 (height, width, classes), for one image."""
     # On the CPU, where the exported file is run too: a GPU's own rounding is not the export's.
     with tf.device("CPU:0"):
         inputs = tf.cast(image[np.newaxis], tf.float32)

@@ -28,7 +28,7 @@ def run_saved_model(version_directory: Path, images: list[np.ndarray]) -> SavedM
 
     Args:
         version_directory: the SavedModel.
-        images: uint8 (height, width, 3), of any sizes.
+        images: as `check_parity` takes them.
 
     Raises:
         ExportError: it does not load or run there, or its outputs have another form.
@@ -43,19 +43,13 @@ def run_saved_model(version_directory: Path, images: list[np.ndarray]) -> SavedM
         if reason:
             raise ExportError(f"{version_directory} does not run when loaded afresh: {reason}")
         logits = [np.load(Path(exchange, f"logits_{index}.npy")) for index in range(len(images))]
-        batch = {
-            name: np.load(Path(exchange, f"{name}.npy")) for name in ("labels", "scores", "sizes")
-        }
+        labels = [np.load(Path(exchange, f"labels_{index}.npy")) for index in range(len(images))]
+        scores = [np.load(Path(exchange, f"scores_{index}.npy")) for index in range(len(images))]
     sizes = [image.shape[:2] for image in images]
-    if not np.array_equal(batch["sizes"], sizes):
-        raise ExportError(
-            f"{version_directory}: expected sizes {sizes}. Received {batch['sizes'].tolist()}."
-        )
-    return SavedModelAnswer(
-        logits=logits,
-        labels=[labels[:h, :w] for labels, (h, w) in zip(batch["labels"], sizes, strict=True)],
-        scores=[scores[:h, :w] for scores, (h, w) in zip(batch["scores"], sizes, strict=True)],
-    )
+    found = [one.shape for one in labels]
+    if found != sizes:
+        raise ExportError(f"{version_directory}: expected sizes {sizes}. Received {found}.")
+    return SavedModelAnswer(logits, labels, scores)
 
 
 def why_child_fails(version_directory: Path, exchange: str, count: int) -> str:

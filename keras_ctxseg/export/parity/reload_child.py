@@ -1,7 +1,7 @@
 """Runs a SavedModel with TensorFlow alone; started by path, never imported by the package.
 
 Arguments: the SavedModel, a directory with `image_0.npy`, `image_1.npy`, ..., their number.
-Writes `logits_0.npy`, ... and `labels.npy`, `scores.npy`, `sizes.npy` into that directory.
+Writes `logits_0.npy`, `labels_0.npy`, `scores_0.npy`, ... into that directory.
 """
 
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def run(saved_model: str, exchange: str, count: int) -> None:
-    """Runs both signatures: floats one by one, encoded images as one batch."""
+    """Runs floats one by one, and encoded images, where a signature takes them, as one batch."""
     import numpy as np
     import tensorflow as tf
 
@@ -20,13 +20,25 @@ def run(saved_model: str, exchange: str, count: int) -> None:
     for index, image in enumerate(images):
         logits = segment_floats(images=tf.constant(image[np.newaxis], tf.float32))["logits"]
         np.save(folder / f"logits_{index}.npy", logits[0].numpy())
-    files = tf.stack([tf.io.encode_png(image) for image in images])
-    answer = loaded.signatures["serving_default"](images=files)
-    errors = [error.decode() for error in answer["errors"].numpy() if error]
-    if errors:
-        raise RuntimeError(errors[0])
-    for name in ("labels", "scores", "sizes"):
-        np.save(folder / f"{name}.npy", answer[name].numpy())
+    default = loaded.signatures["serving_default"]
+    if default.structured_input_signature[1]["images"].dtype == tf.string:
+        files = tf.stack([tf.io.encode_png(image) for image in images])
+        answer = default(images=files)
+        errors = [error.decode() for error in answer["errors"].numpy() if error]
+        if errors:
+            raise RuntimeError(errors[0])
+        answers = [
+            {name: answer[name][index, :height, :width] for name in ("labels", "scores")}
+            for index, (height, width) in enumerate(answer["sizes"].numpy())
+        ]
+    else:
+        floats = [tf.constant(image[np.newaxis], tf.float32) for image in images]
+        answers = [
+            {name: value[0] for name, value in default(images=image).items()} for image in floats
+        ]
+    for index, answer in enumerate(answers):
+        for name in ("labels", "scores"):
+            np.save(folder / f"{name}_{index}.npy", answer[name].numpy())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_ctxseg.export.loading.loaded_model import checked_image
-from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
+from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE, image_channels
 
 
 def logits_channels(model: keras.Model) -> int:
@@ -65,9 +65,17 @@ def checked_size(model: keras.Model, input_size: tuple[int, int]) -> tuple[int, 
     return height, width
 
 
-def checked_images(images: Sequence[np.ndarray], name: str = "images") -> list[np.ndarray]:
-    """The images as a list; ValueError, about `name`, unless all are uint8 (height, width, 3)."""
+def checked_images(
+    images: Sequence[np.ndarray], model: keras.Model, name: str = "images"
+) -> list[np.ndarray]:
+    """The images as a list; ValueError, about `name`, unless the model takes all of them.
+
+    RGB images are uint8 (height, width, 3); see `checked_image` for others.
+    """
     images = list(images)
     if not images:
         raise ValueError(f"{name}: expected at least one image. Received none.")
-    return [checked_image(image, f"{name}[{index}]") for index, image in enumerate(images)]
+    channels = image_channels(model)
+    return [
+        checked_image(image, f"{name}[{index}]", channels) for index, image in enumerate(images)
+    ]

@@ -53,7 +53,7 @@ def file_card(
     metadata: FileMetadata,
     report: ParityReport,
     path: Path,
-    size: tuple[int, int],
+    shape: tuple[int, int, int],
     output: str,
     operations: Sequence[str],
     scores: bool = False,
@@ -64,18 +64,20 @@ def file_card(
         metadata: what is in it.
         report: its comparison with the Keras model.
         path: where it lies now.
-        size: height and width of its input.
+        shape: height, width and channels of its input.
         output: `"logits"` or `"labels"`.
         operations: that it is made of.
         scores: whether it puts out `scores` beside `"labels"`.
     """
     images = "uint8" if metadata.form == "full_int8" else "float32"
+    height, width, channels = shape
+    scale = "RGB in 0..255" if channels == 3 else "on the scale of the training images"
     classes = len(metadata.class_names)
-    maps = f"float32 (1, {size[0]}, {size[1]}, {classes})."
+    maps = f"float32 (1, {height}, {width}, {classes})."
     if output == "labels":
-        maps = f"class ids (1, {size[0]}, {size[1]})."
+        maps = f"class ids (1, {height}, {width})."
         if scores:
-            maps += f" Output `scores`: uint8 (1, {size[0]}, {size[1]}, {classes})."
+            maps += f" Output `scores`: uint8 (1, {height}, {width}, {classes})."
     lines = [f"# {path.name}", ""]
     if metadata.forced:
         lines += [
@@ -85,7 +87,7 @@ def file_card(
     lines += [
         f"{metadata.description} Made from `{metadata.model}`.",
         "",
-        f"- Input `images`: {images} (1, {size[0]}, {size[1]}, 3), RGB in 0..255.",
+        f"- Input `images`: {images} (1, {height}, {width}, {channels}), {scale}.",
         f"- Output `{output}`: {maps}",
         *([f"- In float32: {', '.join(metadata.in_float)}."] if metadata.in_float else []),
         f"- Size: {path.stat().st_size / 2**20:.2f} MiB.",

@@ -30,7 +30,7 @@ from keras_ctxseg.export.saved_model.serving import ServingModule
 from keras_ctxseg.export.saved_model.warm_up import has_serving_protos, write_warm_up_requests
 from keras_ctxseg.inference.panoptic import check_panoptic_model
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL, INSTANCE_OUTPUTS
-from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
+from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE, image_channels
 from keras_ctxseg.panoptic.options import GroupingOptions
 
 LOW_PRECISION_AGREEMENT = 0.99
@@ -86,10 +86,9 @@ def export_saved_model(
     _check_takes_any_size(model)
     if check_images is None:
         side = int(np.ceil(MINIMUM_SIZE / image_scale))
-        check_images = synthetic_images(
-            [(side + 32, side + 64), (side + 95, side + 40), (side, side)]
-        )
-    check_images = checked_images(check_images)
+        sizes = [(side + 32, side + 64), (side + 95, side + 40), (side, side)]
+        check_images = synthetic_images(sizes, model=model)
+    check_images = checked_images(check_images, model)
     panoptic: dict = {}
     if thing_classes:
         check_panoptic_model(model, thing_classes)
@@ -120,6 +119,7 @@ def export_saved_model(
             model.name,
             class_names,
             report,
+            channels=image_channels(model),
             version=str(version or next_version(directory)),
             bytes_stored=(staging / "saved_model.pb").stat().st_size,
             parameters=model.count_params(),
@@ -149,6 +149,6 @@ def _check_takes_any_size(model: keras.Model) -> None:
     height, width = model.inputs[0].shape[1:3]
     if height is not None or width is not None:
         raise ExportError(
-            "model: expected one built with input_shape=(None, None, 3), as each served image"
-            f" keeps its own size. Received one built for {height}x{width}."
+            f"model: expected one built with input_shape=(None, None, {image_channels(model)}), as"
+            f" each served image keeps its own size. Received one built for {height}x{width}."
         )

@@ -19,7 +19,7 @@ from keras_ctxseg.export.publishing.argument_checks import (
 
 MODEL_CARD = Path("assets.extra") / "model_card.md"
 
-_SIGNATURES = """\
+_RGB_SIGNATURES = """\
 | signature | takes | gives |
 |---|---|---|
 | `serving_default` | `images`: JPEG or PNG files, string (batch,) | `labels`, `scores`, `sizes`, \
@@ -27,6 +27,16 @@ _SIGNATURES = """\
 | `float_images` | `images`: float32 (batch, height, width, 3), RGB in 0..255 | `logits`, `labels` |
 | `logits` | the same | `logits` |
 | `labels` | the same | `labels`, `scores`, in the memory of a few rows' logits |
+"""
+
+
+_SIGNATURES = """\
+| signature | takes | gives |
+|---|---|---|
+| `serving_default`, `labels` | `images`: float32 (batch, height, width, {channels}), on the scale \
+of the training images | `labels`, `scores`, in the memory of a few rows' logits |
+| `float_images` | the same | `logits`, `labels` |
+| `logits` | the same | `logits` |
 """
 
 
@@ -60,6 +70,7 @@ def model_card(
     class_names: Sequence[str],
     report: ParityReport,
     *,
+    channels: int,
     version: str,
     bytes_stored: int,
     parameters: int,
@@ -74,6 +85,7 @@ def model_card(
         model: name of the Keras model.
         class_names: in the order of the logits.
         report: the export's comparison with the Keras model.
+        channels: of the images.
         version: of the export.
         bytes_stored: size of the graph with its weights.
         parameters: of the Keras model.
@@ -98,7 +110,7 @@ def model_card(
         "",
         "## Signatures",
         "",
-        _SIGNATURES,
+        _RGB_SIGNATURES if channels == 3 else _SIGNATURES.format(channels=channels),
         "## Beside the Keras model",
         "",
         parity_table({"SavedModel": report}),

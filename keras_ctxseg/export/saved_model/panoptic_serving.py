@@ -65,9 +65,8 @@ def panoptic_signature(
                 "counts": found.count,
             }
 
-        spec = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
         # Kept by the module, so that what the function captures is saved with it.
-        module.panoptic = tf.function(find, input_signature=[spec], autograph=False)
+        module.panoptic = tf.function(find, input_signature=[module.images], autograph=False)
         return {SIGNATURE: module.panoptic.get_concrete_function()}
 
     return make

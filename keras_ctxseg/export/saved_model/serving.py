@@ -14,11 +14,9 @@ from keras_ctxseg.export.saved_model.decoding import decode_image
 from keras_ctxseg.inference.label_bands import Labels, banded_labels
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 from keras_ctxseg.models.coarse_logits import coarse_logits_model
-from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
+from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE, image_channels
 
 MAX_PIXELS = 2**25  # of one encoded image: 8192x4096
-
-_IMAGES = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
 
 ExtraSignatures = Callable[["ServingModule"], Mapping[str, tf.types.experimental.ConcreteFunction]]
 
@@ -27,11 +25,13 @@ class ServingModule(tf.Module):
     """A segmentation model with the signatures of a served SavedModel.
 
     It holds one frozen graph (`frozen_forward`) that ends before the last upsampling. Labels come
-    from it band by band (`banded_labels`), logits by resizing it as a whole.
+    from it band by band (`banded_labels`), logits by resizing it as a whole. JPEG and PNG files
+    are for models of RGB images; other models have float images only.
 
     Args:
-        model: functional Keras model, float RGB images (batch, height, width, 3) in 0..255 to a
-            dict with `"logits"`, (batch, height, width, classes), of any height and width.
+        model: functional Keras model, float images (batch, height, width, channels), RGB in
+            0..255 if three, to a dict with `"logits"`, (batch, height, width, classes), of any
+            height and width.
         ignore_label: what `labels` holds outside an image, where a batch has mixed sizes.
         image_scale: the factor by which the model's images were scaled in training; every image
             is scaled by it on the way in, and its logits are scaled back to the image's own size.
@@ -44,6 +44,7 @@ class ServingModule(tf.Module):
     Attributes:
         forward: the frozen graph, from images at the model's scale to a dict with the coarse
             `"logits"` and `outputs`.
+        images: what the signatures with float images take.
     """
 
     def __init__(
@@ -59,6 +60,9 @@ class ServingModule(tf.Module):
         extra: ExtraSignatures | None = None,
     ):
         super().__init__(name="keras_ctxseg_serving")
+        self.images = tf.TensorSpec(
+            (None, None, None, image_channels(model)), tf.float32, name="images"
+        )
         self.ignore_label = ignore_label
         self.image_scale = image_scale
         self._max_pixels = max_pixels
@@ -70,11 +74,19 @@ class ServingModule(tf.Module):
         if precision != "float32":
             self.forward = in_bfloat16(self.forward)
         self._extra = extra
+        self.segment_floats = self._with_images(self._segment_floats)
+        self.logits = self._with_images(self._logits_alone)
+        self.labels = self._with_images(self._labels_and_scores)
+
+    def _with_images(self, method: Callable) -> tf.types.experimental.PolymorphicFunction:
+        return tf.function(method, input_signature=[self.images], autograph=False)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The concrete functions by signature name, as `tf.saved_model.save` takes them."""
+        is_rgb = self.images.shape[-1] == 3
+        default = self.segment_files if is_rgb else self.labels
         return {
-            "serving_default": self.segment_files.get_concrete_function(),
+            "serving_default": default.get_concrete_function(),
             "float_images": self.segment_floats.get_concrete_function(),
             "logits": self.logits.get_concrete_function(),
             "labels": self.labels.get_concrete_function(),
@@ -147,12 +159,11 @@ class ServingModule(tf.Module):
             "class_names": tf.tile(tf.constant([self._class_names]), [count, 1]),
         }
 
-    @tf.function(input_signature=[_IMAGES], autograph=False)
-    def segment_floats(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _segment_floats(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Segments decoded images of one size.
 
         Args:
-            images: float32 (batch, height, width, 3), RGB in 0..255.
+            images: float32 (batch, height, width, channels), RGB in 0..255.
 
         Returns:
             `logits` float32 (batch, height, width, classes) and `labels` int32
@@ -161,13 +172,11 @@ class ServingModule(tf.Module):
         logits = self._logits(images)
         return {"logits": logits, "labels": tf.argmax(logits, axis=-1, output_type=tf.int32)}
 
-    @tf.function(input_signature=[_IMAGES], autograph=False)
-    def logits(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _logits_alone(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `segment_floats`, `logits` alone."""
         return {"logits": self._logits(images)}
 
-    @tf.function(input_signature=[_IMAGES], autograph=False)
-    def labels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _labels_and_scores(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `segment_floats`, `labels` and `scores` alone, in the memory of a few rows' logits."""
         found = self._labels(images)
         return {"labels": found.labels, "scores": found.scores}
@@ -176,7 +185,7 @@ class ServingModule(tf.Module):
         """Logits before the last upsampling, and the sizes that they are to be resized to in turn.
 
         Args:
-            images: float32 (batch, height, width, 3) at their own size.
+            images: float32 (batch, height, width, channels) at their own size.
         """
         size = tf.shape(images)[1:3]
         inputs = images

@@ -21,12 +21,13 @@ def write_warm_up_requests(
     """Writes a TFRecord file of `PredictionLog` messages for `serving_default`.
 
     The first request to a graph optimises it, which takes seconds; a server that has warmed up
-    answers its first user as fast as the rest. The requests are PNG and JPEG files by turns.
+    answers its first user as fast as the rest. The requests are PNG and JPEG files by turns, or
+    float images where they are not RGB.
 
     Args:
         version_directory: the SavedModel.
         name: the served model's, which the requests carry.
-        images: uint8 (height, width, 3), of the sizes that are expected.
+        images: uint8 (height, width, 3), or of other channels, of the sizes that are expected.
         batch_sizes: images a request; one request each.
 
     Returns:
@@ -43,17 +44,27 @@ def write_warm_up_requests(
         )
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-    files = [_encoded(image, "JPEG" if index % 2 else "PNG") for index, image in enumerate(images)]
+    if images[0].shape[-1] == 3:
+        files = [_encoded(one, "JPEG" if index % 2 else "PNG") for index, one in enumerate(images)]
+
+        def request_of(number: int, size: int):
+            batch = [files[(number + index) % len(files)] for index in range(size)]
+            return tf.make_tensor_proto(batch, tf.string, (size,))
+    else:
+
+        def request_of(number: int, size: int):
+            image = images[number % len(images)]
+            return tf.make_tensor_proto(np.stack([image] * size), tf.float32)
+
     path = Path(version_directory, WARM_UP_FILE)
     path.parent.mkdir(exist_ok=True)
     sizes = list(batch_sizes)[:MOST_REQUESTS]
     with tf.io.TFRecordWriter(str(path)) as writer:
         for number, size in enumerate(sizes):
-            batch = [files[(number + index) % len(files)] for index in range(size)]
             request = predict_pb2.PredictRequest()
             request.model_spec.name = name
             request.model_spec.signature_name = "serving_default"
-            request.inputs["images"].CopyFrom(tf.make_tensor_proto(batch, tf.string, (size,)))
+            request.inputs["images"].CopyFrom(request_of(number, size))
             log = prediction_log_pb2.PredictionLog(
                 predict_log=prediction_log_pb2.PredictLog(request=request)
             )
