@@ -80,8 +80,14 @@ def _layers():
         ),
         Case(
             layers.AtrousPooling2D,
-            {"pool_size": (3, 3)},
-            {"pool_size": (2, 2), "dilation": 2, "mode": "average", "padding": "valid"},
+            {"pool_size": (2, 2)},
+            {
+                "pool_size": (3, 3),
+                "dilation": 2,
+                "mode": "average",
+                "padding": "valid",
+                "extra_tap": "after",
+            },
         ),
         Case(layers.LayerScale, {}, {"init_value": 0.5}),
         Case(

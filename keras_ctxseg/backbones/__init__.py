@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keras_ctxseg.backbones.mobilenet_v2 import MobileNetV2
     from keras_ctxseg.backbones.registry import (
         BACKBONES,
+        backbone_options,
         create,
         list_backbones,
         register_backbone,

@@ -143,6 +143,10 @@ class AtrousPlan:
             cropping = _sides(operation.cropping, place.rate)
             self._take(call, cropping=cropping)
             after = _lose(place, operation.cropping)
+        elif (sides := _padded_sides(operation)) is not None:
+            pad_width = ((0, 0), *_sides(sides, place.rate), (0, 0))
+            self._take(call, pad_width=pad_width)
+            after = _lose(place, sides, -1)
         else:
             after = self._other(call, place)
         for output in call.outputs:
@@ -280,6 +284,9 @@ class AtrousPlan:
                 "dilation": window.rate,
                 "mode": mode,
                 "padding": window.padding,
+                # Beside another path, a window of the stride begins where that path's stride is;
+                # alone, it makes up for the half pixel that the undilated one before it reads on.
+                "extra_tap": "after" if self._readers[id(call.inputs[0])] > 1 else "before",
             }
             name = self._names[id(layer)]
             self._add(Step(call, name, AtrousPooling2D, {"name": name, **config}))
@@ -290,6 +297,8 @@ class AtrousPlan:
         known = (*_POINTWISE, *self.pointwise)
         self._take(call)
         if isinstance(operation, known) or type(operation).__name__ in _POINTWISE_NAMES:
+            return place
+        if type(operation).__name__ == "Split" and operation.axis in (-1, 3):
             return place
         factors = self._reductions(call, place)
         if factors is None:
@@ -336,7 +345,8 @@ class AtrousPlan:
             return keras.KerasTensor(shape, leaf.dtype)
 
         args, kwargs = keras.tree.map_structure(with_size, call.arguments)
-        return tuple(call.operation.compute_output_spec(*args, **kwargs).shape)
+        found = call.operation.compute_output_spec(*args, **kwargs)
+        return tuple(keras.tree.flatten(found)[0].shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -372,6 +382,14 @@ def _kind_here(operation: Any, config: dict[str, Any]) -> type:
         del config["projection_dim"]
         return LayerScale
     return type(operation)
+
+
+def _padded_sides(operation: Any) -> Sides | None:
+    """What `keras.ops.pad` adds to a map on each side, or `None` for other functions."""
+    widths = [tuple(width) for width in getattr(operation, "pad_width", ())]
+    if type(operation).__name__ != "Pad" or len(widths) != 4 or any(widths[0] + widths[3]):
+        return None
+    return widths[1], widths[2]
 
 
 def _sides(sides, factor: int) -> Sides:

@@ -73,20 +73,28 @@ def from_keras(
         >>> register_backbone("vgg16", vgg)
         >>> model = build("deeplabv3plus_vgg16", 21)
     """
-    if taps is None:
-        pyramid = getattr(model, "pyramid_outputs", None)
-        if not pyramid:
-            raise ValueError(f"`taps` is needed: {model.name!r} does not name its own features")
-        taps = {int(name.removeprefix("P")): tensor for name, tensor in pyramid.items()}
     return KerasBackbone(
         model,
-        taps,
+        pyramid_of(model) if taps is None else taps,
         output_stride,
         normalization=normalization,
         momentum=momentum,
         pointwise=pointwise,
         bgr=bgr,
     )
+
+
+def pyramid_of(network: keras.Model) -> list[keras.KerasTensor]:
+    """Returns the feature maps that a network of KerasHub states, from fine to coarse.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    pyramid = getattr(network, "pyramid_outputs", None)
+    if not pyramid:
+        raise ValueError(f"`taps` is needed: {network.name!r} does not name its own features")
+    # Its keys, P2, P3, ..., number the stages, which is not always their level.
+    return [pyramid[name] for name in sorted(pyramid)]
 
 
 class KerasBackbone(Backbone):

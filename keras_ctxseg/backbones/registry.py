@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from keras_ctxseg._options import options_of
+from keras_ctxseg._options import Option, options_of
 from keras_ctxseg._registry import Registry
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ BACKBONES = Registry(
             for depth in (18, 34, 50, 101, 152)
         },
         "xception65": "keras_ctxseg.backbones.xception:Xception65",
+        "keras_hub": "keras_ctxseg.backbones.keras_hub:PresetBackbone",
+        **{
+            f"resnet{depth}_vd": ("keras_ctxseg.backbones.keras_hub:resnet_vd_of_depth", depth)
+            for depth in (18, 34, 50, 101, 152, 200)
+        },
         **{
             name: ("keras_ctxseg.backbones.keras_applications:application_backbone", name)
             for name in _APPLICATIONS
@@ -76,6 +81,15 @@ def register_backbone(
         options_of(backbone, ("output_stride",))
     BACKBONES.register(name, backbone, replace)
     return backbone
+
+
+def backbone_options(name: str) -> dict[str, Option]:
+    """Returns the options of a backbone, by name.
+
+    Raises:
+        ValueError: If there is no such backbone.
+    """
+    return options_of(BACKBONES.find(name), ("output_stride",))
 
 
 def create(name: str, **options: Any) -> "Backbone":

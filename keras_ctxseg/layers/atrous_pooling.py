@@ -11,13 +11,14 @@ class AtrousPooling2D(keras.layers.Layer):
     """Maximum or mean of a window around each pixel, whose taps are `dilation` pixels apart.
 
     With `padding="same"`, taps outside the map do not count, in the mean neither. The centre of a
-    window is a tap; a window of even size reaches one tap further up and left than down and right.
+    window is a tap; a window of even size has one tap more on one side, `extra_tap`.
 
     Args:
         pool_size: Taps on each axis, (height, width).
         dilation: Pixels between taps.
         mode: `"max"` or `"average"`.
         padding: `"same"`, or `"valid"` for the windows inside the map.
+        extra_tap: `"before"` (up and left) or `"after"` (down and right) the centre.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
@@ -32,6 +33,7 @@ class AtrousPooling2D(keras.layers.Layer):
         dilation: int = 1,
         mode: str = "max",
         padding: str = "same",
+        extra_tap: str = "before",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -39,6 +41,10 @@ class AtrousPooling2D(keras.layers.Layer):
             raise ValueError(f"`mode` must be 'max' or 'average'. Received: mode={mode!r}")
         if padding not in ("same", "valid"):
             raise ValueError(f"`padding` must be 'same' or 'valid'. Received: padding={padding!r}")
+        if extra_tap not in ("before", "after"):
+            raise ValueError(
+                f"`extra_tap` must be 'before' or 'after'. Received: extra_tap={extra_tap!r}"
+            )
         if dilation < 1:
             raise ValueError(f"`dilation` must be at least 1. Received: dilation={dilation}")
         height, width = pool_size
@@ -46,6 +52,7 @@ class AtrousPooling2D(keras.layers.Layer):
         self.dilation = dilation
         self.mode = mode
         self.padding = padding
+        self.extra_tap = extra_tap
 
     def call(self, inputs):
         x = inputs
@@ -62,7 +69,8 @@ class AtrousPooling2D(keras.layers.Layer):
             parts = [_part(x, axis, slice(at, (at - extent) or None)) for at in starts]
             total = functools.reduce(combine, parts)
             return total if self.mode == "max" else total / taps
-        offsets = [(tap - taps // 2) * self.dilation for tap in range(taps)]
+        before = taps // 2 if self.extra_tap == "before" else (taps - 1) // 2
+        offsets = [(tap - before) * self.dilation for tap in range(taps)]
         if self.mode == "max":
             # The centre stands in for taps outside: a padding of -infinity would ruin int8 ranges.
             return functools.reduce(combine, [_shifted(x, axis, at, x) for at in offsets])
@@ -94,6 +102,7 @@ class AtrousPooling2D(keras.layers.Layer):
             "dilation": self.dilation,
             "mode": self.mode,
             "padding": self.padding,
+            "extra_tap": self.extra_tap,
         }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_ctxseg._options import Option, checked_options, options_of
+from keras_ctxseg._options import REQUIRED, Option, checked_options, options_of
 from keras_ctxseg.backbones import Backbone
 from keras_ctxseg.models.deeplab import deeplabv3, deeplabv3plus, ksac
 from keras_ctxseg.models.encnet import encnet
@@ -157,6 +157,9 @@ def _segmentation_model(
     check_image_size(images.shape, "input_shape")
 
     options = checked_options(repr(name), options, model_options(name))
+    for option in model_options(name).values():
+        if option.default is REQUIRED and option.name not in options:
+            raise ValueError(f"{name!r} needs the option `{option.name}`")
     backbone_options = {**family.backbone_options, **options}
     backbone = family.backbones[backbone_name](
         output_stride=family.output_stride if output_stride is None else output_stride,

@@ -8,11 +8,15 @@ from keras_ctxseg.layers import AtrousPooling2D
 from tests.layers.layer_checks import check_layer
 
 
-def _direct(x, pool_size, dilation, mode):
+def _direct(x, pool_size, dilation, mode, extra_tap="before"):
     """Pixel by pixel in float64; taps outside the map do not count."""
     height, width = x.shape[1:3]
     result = np.empty(x.shape)
-    offsets = [[(tap - taps // 2) * dilation for tap in range(taps)] for taps in pool_size]
+    begins = [taps // 2 if extra_tap == "before" else (taps - 1) // 2 for taps in pool_size]
+    offsets = [
+        [(tap - begin) * dilation for tap in range(taps)]
+        for taps, begin in zip(pool_size, begins, strict=True)
+    ]
     for row in range(height):
         for column in range(width):
             taps = [
@@ -26,13 +30,14 @@ def _direct(x, pool_size, dilation, mode):
 
 
 @pytest.mark.parametrize("mode", ["max", "average"])
+@pytest.mark.parametrize("extra_tap", ["before", "after"])
 @pytest.mark.parametrize(("pool_size", "dilation"), [((3, 3), 2), ((2, 2), 2), ((2, 3), 5)])
-def test_it_is_its_definition(rng, mode, pool_size, dilation):
-    layer = AtrousPooling2D(pool_size, dilation, mode)
+def test_it_is_its_definition(rng, mode, pool_size, dilation, extra_tap):
+    layer = AtrousPooling2D(pool_size, dilation, mode, extra_tap=extra_tap)
     for size in ((9, 12), (4, 7), (1, 3)):
         # All negative: zeros from outside would win every maximum.
         x = rng.normal(size=(2, *size, 3)).astype("float32") - 5
-        expected = _direct(x, pool_size, dilation, mode)
+        expected = _direct(x, pool_size, dilation, mode, extra_tap)
         np.testing.assert_allclose(layer(x), expected, rtol=1e-6)
 
 
@@ -66,6 +71,8 @@ def test_as_a_layer(rng, tmp_path, mode, padding):
 def test_errors_name_the_argument():
     with pytest.raises(ValueError, match="`mode` must be 'max' or 'average'. Received: mode='min'"):
         AtrousPooling2D((3, 3), mode="min")
+    with pytest.raises(ValueError, match="`extra_tap` must be 'before' or 'after'"):
+        AtrousPooling2D((3, 3), extra_tap="left")
     with pytest.raises(ValueError, match="`padding` must be 'same' or 'valid'"):
         AtrousPooling2D((3, 3), padding="reflect")
     with pytest.raises(ValueError, match="`dilation` must be at least 1. Received: dilation=0"):
