@@ -82,7 +82,7 @@ def read_class_file(path: str | os.PathLike) -> ClassTable:
         FileError: no such file, no JSON, or a key with a wrong value; names file and key.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # editors of Windows write a mark first
             content = json.load(file)
     except FileNotFoundError:
         text = 'expected a file with the classes\' names, {"classes": ["sky", ...], "void": 255}. '

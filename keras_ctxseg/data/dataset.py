@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
+from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data.resampling import scale_image
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
@@ -28,6 +29,26 @@ class ExampleReader(Protocol):
     def read(self, index: tf.Tensor) -> dict[str, tf.Tensor]:
         """The example at `index` (scalar integer): uint8 `image`, int32 `label`, string `name`."""
         ...
+
+
+class _Splits(dict[str, int]):
+    """Examples by split, found by the split's other names too: `valid` for `val`."""
+
+    def own_name(self, name: object) -> str:
+        """The name among the keys; the given one if there is none."""
+        if not isinstance(name, str) or dict.__contains__(self, name):
+            return name  # type: ignore[return-value]
+        meant = split_of(name)
+        return meant if dict.__contains__(self, meant) else name
+
+    def __contains__(self, name: object) -> bool:
+        return dict.__contains__(self, self.own_name(name))
+
+    def __missing__(self, name: str) -> int:
+        own = self.own_name(name)
+        if own == name:
+            raise KeyError(name)
+        return self[own]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,6 +75,9 @@ class SegmentationDataset:
     ignore_label: int = IGNORE_LABEL
     thing_classes: tuple[int, ...] = ()
 
+    def __post_init__(self):
+        object.__setattr__(self, "splits", _Splits(self.splits))
+
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
@@ -69,7 +93,7 @@ class SegmentationDataset:
                 f"Data set {self.name!r} has no split {split!r}. Expected one of "
                 f"{', '.join(self.splits)}.{nearest(split, list(self.splits))}"
             )
-        return self._readers(split)
+        return self._readers(_Splits(self.splits).own_name(split))
 
     @functools.cached_property
     def _readers(self) -> Callable[[str], ExampleReader]:

@@ -15,6 +15,7 @@ from keras_ctxseg.data.class_file import ClassTable
 from keras_ctxseg.data.dataset import SegmentationDataset
 from keras_ctxseg.data.decoding import decode_grey, decode_rgb, grey_header
 from keras_ctxseg.data.folder_checks import (
+    check_binary,
     check_examples,
     check_mask_format,
     read_folder_classes,
@@ -47,6 +48,7 @@ def load_folder(
     splits = find_splits(root)
     table = read_folder_classes(root, classes, mask_format)
     sizes = check_examples(root, splits, table, mask_format)
+    check_binary(splits.get("train", []), table, mask_format)
     return SegmentationDataset(
         name=root.resolve().name,
         class_names=table.class_names,

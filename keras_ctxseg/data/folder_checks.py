@@ -14,9 +14,14 @@ from keras_ctxseg.data.check_cache import CheckCache, stamp
 from keras_ctxseg.data.class_file import ClassTable, read_class_file
 from keras_ctxseg.data.folder_layout import ExamplePaths
 from keras_ctxseg.data.images import FileError, decode, ends_properly, is_turned, open_image
-from keras_ctxseg.data.masks import MASK_FORMATS, read_mask
+from keras_ctxseg.data.masks import MASK_FORMATS, read_mask, read_raw_mask
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 _SHOWN = 5
+BINARY_ADVICE = (
+    "The masks hold 0 and 255, and 255 is void unless the class file says otherwise: add "
+    '"label_map": {"0": 0, "255": 1}, "void": []'
+)
 
 
 def check_mask_format(mask_format: str) -> None:
@@ -102,6 +107,31 @@ def check_examples(
         split: np.array([sizes[example] for example in paths], np.int64)
         for split, paths in splits.items()
     }
+
+
+def check_binary(examples: list[ExamplePaths], table: ClassTable, mask_format: str) -> None:
+    """Refuse masks of 0 and 255 whose class file does not say that 255 is the second class.
+
+    255 is void unless the class file says otherwise, so nothing would be learnt.
+
+    Raises:
+        FileError: where all masks of two classes hold 0 and 255 alone.
+    """
+    if mask_format == "colors" or len(table.class_names) != 2 or not examples:
+        return
+    if table.class_ids[0] != 0 or table.class_ids[IGNORE_LABEL] != IGNORE_LABEL:
+        return
+    found: set[int] = set()
+    for example in examples:  # one mask tells, where both classes are there
+        found |= set(np.unique(read_raw_mask(example.mask, mask_format)).tolist())
+        if found - {0, IGNORE_LABEL}:
+            return
+    if IGNORE_LABEL in found:
+        raise FileError(
+            "one_class",
+            examples[0].mask.parent,
+            f"expected two classes. Found: 0 and 255, and 255 is void. {BINARY_ADVICE}",
+        )
 
 
 def check_example(

@@ -1,12 +1,38 @@
 """Which files of a folder belong together."""
 
 import dataclasses
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from keras_ctxseg.data.images import SUFFIXES, FileError
 
 _COUNTED = {"missing_mask": "images without a mask", "missing_image": "masks without an image"}
 _ASIDE = ("thumbs.db", "desktop.ini")
+_SPLITS = {
+    "train": "train", "training": "train", "trn": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test", "trainval": "trainval",
+}  # fmt: skip
+
+
+def split_of(text: str) -> str:
+    """The split that a folder's or a list's name means; `""` for other names.
+
+    `training`, `trn` and `train2017` mean `train`; `valid`, `validation` and `dev` mean `val`.
+    """
+    return _SPLITS.get(re.sub(r"[\d_-]*$", "", text.lower()), "")
+
+
+def split_names(names: Iterable[str]) -> dict[str, str]:
+    """What splits of these names are called: `valid` is `val` unless there is a `val` as well."""
+    names = list(names)
+    called: dict[str, str] = {}
+    for name in names:
+        meant = split_of(name)
+        taken = meant in names or meant in called.values()
+        called[name] = name if not meant or taken else meant
+    return called
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +49,8 @@ class FolderLayout:
     """What was found in a folder.
 
     Attributes:
-        splits: the examples of each split that are complete, sorted by name.
+        splits: the examples of each split that are complete, sorted by name; the folders `valid`
+            and `validation` are the split `val`, `training` is `train`.
         problems: files without their partner, names given twice, folders missing or empty.
         skipped: files that nobody reads, by their names no JPEG or PNG.
     """
@@ -70,8 +97,9 @@ def scan_folder(root: Path) -> FolderLayout:
             f"val/images, ...). Found: {inside}"
         )
         layout.problems.append(FileError("layout", root, text))
+    names = split_names(folder.name for folder in folders)
     for folder in folders:
-        layout.splits[folder.name] = _pair(folder, layout)
+        layout.splits[names[folder.name]] = _pair(folder, layout)
     return layout
 
 

@@ -12,18 +12,22 @@ import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from keras_ctxseg.data.augmentation_config import MIN_SIZE
 from keras_ctxseg.data.check_cache import cache_folder, stamp
+from keras_ctxseg.data.class_file import id_ranges
 from keras_ctxseg.data.decoding import decode_grey, decode_rgb
 
 _FORMAT = 1  # raised when the index's content changes
 _LENGTH, _FRAME = 8, 16  # bytes: a record's length; that with the two checksums
 _BUFFER = 1 << 18
+_SHOWN = 5  # faults in an error
 _PNG_SIZE = 16  # where a PNG file holds its width and height
 
 # Bytes of a serialised record -> scalar strings: `image` and `label`, which are encoded files, and
@@ -43,9 +47,13 @@ class RecordExamples:
         description: what is indexed, for the progress bar.
         read_label: from what `parse` gives to the label map, int32 `(height, width)`; instead of
             `class_ids`.
+        check: decode every image and every label once, as `folder` checks its files; what was found
+            right is remembered until a file changes.
 
     Raises:
-        ValueError: no such files, or one that is cut off.
+        ValueError: no such files, one that is cut off or empty, or with `check` a record that
+            cannot be trained on: damaged, a label of another size, or an id that `class_ids` does
+            not have; names file and record.
     """
 
     def __init__(
@@ -55,10 +63,12 @@ class RecordExamples:
         class_ids: np.ndarray,
         description: str = "records",
         read_label: LabelReader | None = None,
+        check: bool = False,
     ):
         self._parse = parse
         paths = [Path(file) for file in files]
-        numbers, starts, self.sizes = _index(paths, parse, description)
+        rules = class_ids if check else None
+        numbers, starts, self.sizes = _index(paths, parse, description, rules)
         with tf.device("CPU"):
             self._files = tf.constant([str(path) for path in paths])
             self._numbers, self._starts = tf.constant(numbers), tf.constant(starts)
@@ -94,12 +104,18 @@ def _record_at(file: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     return tf.raw_ops.DatasetToSingleElement(dataset=first, **kinds)[0]
 
 
-def _index(paths: list[Path], parse: Parser, description: str):
-    """For each record: its file's number, its first byte, and its image's height and width."""
+def _index(
+    paths: list[Path], parse: Parser, description: str, class_ids: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each record: its file's number, its first byte, and its image's height and width.
+
+    With `class_ids` every record is checked.
+    """
     missing = [path for path in paths if not path.is_file()]
     if missing or not paths:
         raise ValueError(f"{missing[0] if missing else 'no files'}: expected a TFRecord file")
-    key = json.dumps([_FORMAT, [[str(path.resolve()), *stamp(path)] for path in paths]])
+    rules = hashlib.sha256(class_ids.tobytes()).hexdigest() if class_ids is not None else ""
+    key = json.dumps([_FORMAT, rules, [[str(path.resolve()), *stamp(path)] for path in paths]])
     cached = cache_folder() / "records" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
     try:
         with np.load(cached) as content:
@@ -109,22 +125,95 @@ def _index(paths: list[Path], parse: Parser, description: str):
     per_file = [_record_starts(path) for path in paths]
     numbers = np.repeat(np.arange(len(paths)), [len(starts) for starts in per_file])
     starts = np.concatenate(per_file).astype(np.int64)
+    if class_ids is None:
+        image_sizes = _read_sizes(paths, parse, description, len(starts))
+    else:
+        image_sizes = _checked_sizes(paths, per_file, parse, description, class_ids)
+    _save(cached, numbers, starts, image_sizes)
+    return numbers, starts, image_sizes
+
+
+def _read_sizes(paths: list[Path], parse: Parser, description: str, count: int) -> np.ndarray:
     records = tf.data.TFRecordDataset([str(path) for path in paths])
     sizes = records.map(lambda record: _size(parse(record)["image"]), tf.data.AUTOTUNE)
     progress = tqdm(
         sizes.as_numpy_iterator(),
         desc=f"Indexing {description}",
-        total=len(starts),
+        total=count,
         delay=1.0,
         leave=False,
     )
-    image_sizes = np.array(list(progress), np.int64).reshape(-1, 2)
-    _save(cached, numbers, starts, image_sizes)
-    return numbers, starts, image_sizes
+    return np.array(list(progress), np.int64).reshape(-1, 2)
+
+
+def _checked_sizes(
+    paths: list[Path],
+    per_file: list[list[int]],
+    parse: Parser,
+    description: str,
+    class_ids: np.ndarray,
+) -> np.ndarray:
+    """The sizes of all images; raises `ValueError` with the first few faults."""
+    places = [
+        (path, number, start)
+        for path, starts in zip(paths, per_file, strict=True)
+        for number, start in enumerate(starts)
+    ]
+
+    def check(place) -> tuple[int, int] | str:
+        path, number, start = place
+        with tf.device("CPU"):
+            try:
+                parts = parse(_record_at(tf.constant(str(path)), tf.constant(start, tf.int64)))
+            except tf.errors.OpError as error:
+                return _fault(path, number, "a whole tf.train.Example with image and label", error)
+            try:
+                image = decode_rgb(parts["image"])
+            except tf.errors.OpError as error:
+                return _fault(path, number, "an image as JPEG or PNG", error)
+            try:
+                label = decode_grey(parts["label"]).numpy()
+            except tf.errors.OpError as error:
+                return _fault(path, number, "a label as PNG of one channel", error)
+        size = tuple(image.shape[:2])
+        if min(size) < MIN_SIZE:
+            return _fault(path, number, f"an image of {MIN_SIZE} pixels a side or more", size)
+        if label.shape[:2] != size:
+            return _fault(path, number, f"a label of its image's size {size}", label.shape[:2])
+        present = np.unique(label)
+        unknown = present[class_ids[present] < 0]
+        if unknown.size:
+            known = id_ranges(np.flatnonzero(class_ids >= 0))
+            return _fault(path, number, f"ids {known}", ", ".join(map(str, unknown[:8])))
+        return size
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(
+            tqdm(
+                pool.map(check, places),
+                desc=f"Checking {description}",
+                total=len(places),
+                delay=1.0,
+                leave=False,
+            )
+        )
+    faults = [fault for fault in found if isinstance(fault, str)]
+    if faults:
+        more = f"\n... and {len(faults) - _SHOWN} more." if len(faults) > _SHOWN else ""
+        raise ValueError("\n".join(faults[:_SHOWN]) + more)
+    return np.array(found, np.int64).reshape(-1, 2)
+
+
+def _fault(path: Path, number: int, expected: str, found: object) -> str:
+    if isinstance(found, tf.errors.OpError):
+        found = (found.message or type(found).__name__).split("\n")[0].split(" [Op:")[0]
+    return f"{path}: record {number}: expected {expected}. Found: {found}"
 
 
 def _record_starts(path: Path) -> list[int]:
     starts, place, end = [], 0, path.stat().st_size
+    if not end:
+        raise ValueError(f"{path}: expected a TFRecord file. Found: an empty file (0 bytes)")
     with path.open("rb") as file:
         while place < end:
             file.seek(place)

@@ -23,13 +23,14 @@ from tqdm import tqdm
 from keras_ctxseg.data.builders.published import class_id_table, contiguous_ids
 from keras_ctxseg.data.class_file import read_class_file
 from keras_ctxseg.data.dataset import SegmentationDataset
+from keras_ctxseg.data.folder_layout import split_names, split_of
 from keras_ctxseg.data.palettes import default_palette
 from keras_ctxseg.data.readers import RecordExamples
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 IMAGE, LABEL = "image/encoded", "image/segmentation/class/encoded"
 _NAME, _FILE = "image/source_id", "image/filename"
-_SPLITS = ("train", "val", "validation", "test", "trainval")
+_SPLITS = ("train", "val", "validation", "test", "trainval", "training", "valid")
 _FORMATS = ("png", "jpeg")
 _JPEG_QUALITY = 95
 
@@ -46,15 +47,15 @@ def load_tfrecord(
     Args:
         pattern: the files of each split, `{"train": "data/train-*", "val": "data/val-*"}`, or one
             pattern with `{split}` in it, `"data/{split}-*"`, for those of train, val, validation,
-            test and trainval that have files.
+            valid, test and trainval that have files. `validation` and `valid` are the split `val`.
         classes: a class file as the `folder` data set has it, with names, colours and, if ids have
             to change, a label map.
         num_classes: instead of a class file, how many classes there are; their names are their ids.
         ignore_label: with `num_classes`, the stored id of pixels to ignore.
 
     Raises:
-        ValueError: no files, none or both of `classes` and `num_classes`, or a file that is no
-            uncompressed TFRecord file.
+        ValueError: no files, none or both of `classes` and `num_classes`, a file that is no
+            uncompressed TFRecord file, or a record that cannot be trained on, by file and number.
     """
     if (classes is None) == (num_classes is None):
         raise ValueError("expected one of `classes` (a class file) and `num_classes`")
@@ -66,7 +67,10 @@ def load_tfrecord(
         names = tuple(str(index) for index in range(num_classes or 0))
         palette = default_palette(len(names))
         ids = class_id_table({**contiguous_ids(len(names)), ignore_label: IGNORE_LABEL})
-    readers = {split: RecordExamples(paths, _parse, ids, split) for split, paths in files.items()}
+    readers = {
+        split: RecordExamples(paths, _parse, ids, split, check=True)
+        for split, paths in files.items()
+    }
     return SegmentationDataset(
         name=os.path.basename(os.path.dirname(os.path.abspath(next(iter(files.values()))[0]))),
         class_names=names,
@@ -146,20 +150,24 @@ def _find_files(pattern: str | os.PathLike | Mapping[str, str]) -> dict[str, lis
             "`pattern`: expected one with {split} in it, as in 'data/{split}-*.tfrecord', or a "
             f"pattern for each split. Received: {pattern!r}"
         )
-    found = {}
+    found: dict[str, list[str]] = {}
     if isinstance(pattern, str):
         patterns = {split: pattern.replace("{split}", split) for split in _SPLITS}
     else:
         patterns = dict(pattern)
     for split, text in patterns.items():
         files = sorted(glob.glob(os.path.expanduser(text)))
+        meant = split_of(split)
+        if isinstance(pattern, str) and split != meant and set(files) <= set(found.get(meant, [])):
+            continue  # "val*" finds "validation-..." too
         if files:
             found[split] = files
         elif not isinstance(pattern, str):
             raise ValueError(f"`pattern`: no file matches {text!r}, split {split!r}")
     if not found:
         raise ValueError(f"`pattern`: no file matches {pattern!r} with any of {', '.join(_SPLITS)}")
-    return found
+    names = split_names(found)
+    return {names[split]: files for split, files in found.items()}
 
 
 def _parse(record: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -104,9 +104,20 @@ def _labels_for_each_output(labels, y_pred):
 
 
 def _for_each_output(value, y_pred):
-    if value is None or isinstance(value, dict):
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return {name: _without_channel(part) for name, part in value.items()}
+    return dict.fromkeys(y_pred, _without_channel(value))
+
+
+def _without_channel(value):
+    """Label maps and weights of (batch, height, width, 1) as (batch, height, width)."""
+    try:
+        shape = tuple(value.shape)
+    except (AttributeError, TypeError, ValueError):  # no array, or of unknown rank
         return value
-    return dict.fromkeys(y_pred, value)
+    return keras.ops.squeeze(value, -1) if len(shape) == 4 and shape[-1] == 1 else value
 
 
 @keras.saving.register_keras_serializable("keras_ctxseg")

@@ -183,3 +183,13 @@ def test_class_file_of_another_place(write_folder, tmp_path):
     (root / "classes.json").rename(tmp_path / "mine.json")
     dataset = data.load("folder", path=root, classes=tmp_path / "mine.json")
     assert dataset.class_names[0] == "sky"
+
+
+def test_other_words_for_a_split_load_and_are_found_by_both_names(write_folder):
+    root = write_folder()
+    (root / "val").rename(root / "valid")
+    dataset = data.load("folder", path=root)
+    assert dict(dataset.splits) == {"train": 5, "val": 2}
+    assert "valid" in dataset.splits and dataset.splits["valid"] == 2
+    assert "test" not in dataset.splits
+    assert dataset.reader("valid") is dataset.reader("val")

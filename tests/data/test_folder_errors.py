@@ -251,3 +251,19 @@ class TestRegistry:
     def test_unknown_mask_format(self, write_folder):
         text = message(write_folder(), mask_format="rgb")
         assert "`mask_format`: expected one of ids, palette, colors. Received: 'rgb'" in text
+
+
+def test_masks_of_0_and_255_need_a_class_file_that_says_so(write_folder):
+    root = write_folder()
+    for path in root.glob("*/labels/*.png"):
+        ids = np.array(Image.open(path))
+        Image.fromarray(np.where(ids > 1, 255, 0).astype(np.uint8)).save(path)
+    classes = {"classes": ["background", "crack"]}
+    (root / "classes.json").write_text(json.dumps(classes))
+    with pytest.raises(ValueError, match=r'add "label_map": {"0": 0, "255": 1}, "void": \[\]'):
+        data.load("folder", path=root)
+    classes |= {"label_map": {"0": 0, "255": 1}, "void": []}
+    (root / "classes.json").write_text(json.dumps(classes))
+    dataset = data.load("folder", path=root)
+    labels = [example["label"] for example in dataset.examples("train").as_numpy_iterator()]
+    assert set(np.unique(np.concatenate([label.ravel() for label in labels]))) == {0, 1}

@@ -159,3 +159,70 @@ def test_errors_say_what_would_be_right(dataset, tmp_path):
         write_tfrecords(dataset, "val", tmp_path, shards=0)
     with pytest.raises(ValueError, match="`image_format`: expected one of png, jpeg"):
         write_tfrecords(dataset, "val", tmp_path, image_format="webp")
+
+
+@pytest.fixture
+def altered(dataset, tmp_path):
+    """Writes the training records with the second one changed; returns the file and a loader."""
+
+    def write(**changes):
+        (file,) = write_tfrecords(dataset, "train", tmp_path / "right")
+        path = tmp_path / "train-0"
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for number, record in enumerate(tf.data.TFRecordDataset(str(file)).as_numpy_iterator()):
+                example = tf.train.Example.FromString(record)
+                for key, value in changes.items() if number == 1 else ():
+                    feature = example.features.feature[f"image/{key.replace('_', '/')}"]
+                    feature.bytes_list.value[:] = [value]
+                writer.write(example.SerializeToString())
+        return path, lambda: data.load("tfrecord", pattern={"train": str(path)}, num_classes=4)
+
+    return write
+
+
+def png(array):
+    return tf.io.encode_png(np.asarray(array, np.uint8)[..., None]).numpy()
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"segmentation_class_encoded": png(np.zeros((40, 51)))},
+         "a label of its image's size (40, 52). Found: (40, 51)"),
+        ({"segmentation_class_encoded": png(np.full((40, 52), 7))},
+         "ids 0 ... 3, 255. Found: 7"),
+        ({"segmentation_class_encoded": b""}, "a label as PNG of one channel. Found: "),
+        ({"encoded": b"no image"}, "an image as JPEG or PNG. Found: "),
+        ({"encoded": tf.io.encode_png(np.zeros((40, 52, 3), np.uint8)).numpy()[:60]},
+         "an image as JPEG or PNG. Found: "),
+        ({"encoded": tf.io.encode_png(np.zeros((20, 52, 3), np.uint8)).numpy()},
+         "an image of 33 pixels a side or more. Found: (20, 52)"),
+    ],
+)  # fmt: skip
+def test_a_record_that_cannot_be_trained_on_is_named(altered, changes, expected):
+    path, load = altered(**changes)
+    with pytest.raises(ValueError) as error:
+        load()
+    assert f"{path}: record 1: expected {expected}" in str(error.value)
+
+
+def test_damaged_bytes_are_named(altered):
+    path, load = altered()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"train-0: record 2: expected a whole tf.train.Example"):
+        load()
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"train-0: expected a TFRecord file. Found: an empty"):
+        load()
+
+
+def test_files_of_validation_are_the_split_val(dataset, tmp_path):
+    for split, name in (("train", "train"), ("val", "validation")):
+        (file,) = write_tfrecords(dataset, split, tmp_path)
+        file.rename(tmp_path / f"{name}-0.tfrecord")
+    for pattern in ("{split}-*", "{split}*"):
+        again = data.load("tfrecord", pattern=str(tmp_path / pattern), num_classes=4)
+        assert dict(again.splits) == {"train": 5, "val": 2}
+        assert again.splits["validation"] == 2

@@ -67,3 +67,21 @@ def test_the_training_step_is_traced_once(rng, monkeypatch, by):
             model.train_on_batch(images, labels)
     assert len(traced) == 1
     assert int(model.optimizer.iterations) == 4
+
+
+def test_labels_with_a_channel_axis_are_the_same_labels(rng):
+    images = rng.uniform(0, 255, (2, 33, 33, 3)).astype("float32")
+    labels = rng.integers(0, 3, (2, 33, 33)).astype("int32")
+    losses = []
+    for given in (labels, labels[..., None]):
+        keras.utils.set_random_seed(1)
+        model = _two_headed()
+        model.compile(
+            keras.optimizers.SGD(0.01),
+            loss=dict.fromkeys(("logits", "aux_logits"), SegmentationCrossentropy()),
+            metrics={"logits": "sparse_categorical_accuracy"},
+        )
+        weights = np.ones(given.shape, "float32")
+        history = model.fit(images, given, batch_size=2, epochs=2, verbose=0, sample_weight=weights)
+        losses.append([*history.history["loss"], *model.evaluate(images, given, verbose=0)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)

@@ -1,5 +1,7 @@
 """What to do about a finding: a command, or what to write where."""
 
+import json
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ctxseg.data.class_file import ClassTable
+from keras_ctxseg.data.folder_checks import BINARY_ADVICE
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 _CLEAN = {"missing_mask", "missing_image", "same_name", "unreadable", "truncated",
@@ -20,6 +23,8 @@ def advice(
     table: ClassTable | None,
     found: np.ndarray,
     mask_modes: Sequence[str] = (),
+    class_file: Path | None = None,
+    fault: str = "",
 ) -> str:
     """One or two lines for all findings of a kind; empty where nothing general can be said.
 
@@ -30,6 +35,8 @@ def advice(
         table: its classes, where they could be read.
         found: the raw ids (or packed colours) of all masks, sorted.
         mask_modes: what the masks in another format are: `"palette"`, `"grey"`, `"colors"`.
+        class_file: the class file; `<root>/classes.json` if not given.
+        fault: what is wrong with it, as its reader says.
     """
     new = shlex.quote(f"{root}_new")
     old = shlex.quote(str(root))
@@ -44,7 +51,7 @@ def advice(
     if code == "unknown_ids":
         return _declare(table, found)
     if code == "class_file":
-        return f"write {root}/classes.json, such as {_skeleton(found)}"
+        return _mend_class_file(class_file or root / "classes.json", fault, found)
     if code == "exif_turned":
         return (
             f"ctxseg prepare-data clean {old} --output {new} --exif upright (masks were drawn in a "
@@ -56,10 +63,13 @@ def advice(
     if code == "no_validation":
         return f"ctxseg prepare-data split {old} --output {new} --val 0.2"
     if code == "one_class" and _binary(table, found):
+        return BINARY_ADVICE
+    if code == "split_names":
+        names = ", ".join(splits)
         return (
-            'the masks hold 0 and 255, and 255 is void unless the class file says otherwise: add '
-            '"label_map": {"0": 0, "255": 1}, "void": []'
-        )  # fmt: skip
+            "rename the folders to train and val, or tell the recipe: data.train_split=NAME "
+            f"data.validation_split=NAME (of {names})"
+        )
     if code == "skipped_file":
         return "only .jpg, .jpeg and .png are read; ctxseg prepare-data masks converts others"
     return ""
@@ -94,6 +104,54 @@ def _declare(table: ClassTable | None, found: np.ndarray) -> str:
 
 def _binary(table: ClassTable | None, found: np.ndarray) -> bool:
     return table is not None and len(table.class_names) == 2 and found.tolist() == [0, IGNORE_LABEL]
+
+
+def _mend_class_file(path: Path, fault: str, found: np.ndarray) -> str:
+    """Where and how to change a class file that is there; its names are never replaced."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError:
+        return f"write {path}, such as {_skeleton(found)}"
+    names = _own_names(text)
+    lines = text.splitlines()
+    number = 0
+    key = re.match(r"`(\w+)", fault)
+    if place := re.search(r"line (\d+) column", fault):
+        number = int(place[1])
+    elif key:
+        number = next((n for n, line in enumerate(lines, 1) if f'"{key[1]}"' in line), 0)
+    if 1 < number <= len(lines) and lines[number - 1].strip()[:1] in ("}", "]"):
+        # JSON's parser sees a comma too many only at the bracket after it.
+        number -= lines[number - 2].rstrip().endswith(",")
+    where = f"line {number}, {lines[number - 1].strip():.120}" if 0 < number <= len(lines) else ""
+    parts = [f"change {path} where the finding says" + (f": {where}" if where else "")]
+    if names:
+        parts.append(f"keep its names: {json.dumps({'classes': names}, ensure_ascii=False)}")
+    elif not key or key[1] != "classes":
+        parts.append(f"names are missing: {_skeleton(found)} shows the form")
+    return "; ".join(parts)
+
+
+def _own_names(text: str) -> list[str]:
+    """The names in a class file, under any key, also where the file is no JSON."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        match = re.search(r"""["']classes["']\s*:\s*\[(.*?)(\]|"\w+"\s*:|$)""", text, re.DOTALL)
+        return re.findall(r"""["']([^"'\n]*)["']""", match[1]) if match else []
+    places = [content]
+    if isinstance(content, dict):
+        places = [content.get("classes"), *content.values(), content]
+    for place in places:
+        if isinstance(place, dict):  # id to name
+            keys = sorted(key for key in place if key.isdecimal())
+            place = [place[key] for key in sorted(keys, key=int)]
+        if isinstance(place, list):
+            items = [item.get("name") if isinstance(item, dict) else item for item in place]
+            names = [item for item in items if isinstance(item, str)]
+            if names and len(names) == len(items):
+                return list(dict.fromkeys(names))
+    return []
 
 
 def _skeleton(found: np.ndarray) -> str:

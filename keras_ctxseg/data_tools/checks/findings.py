@@ -46,6 +46,7 @@ KINDS = {
     "mostly_ignored": Kind(WARNING, "mostly ignored"),
     "absent_class": Kind(WARNING, "class that does not occur"),
     "no_validation": Kind(WARNING, "one split only"),
+    "split_names": Kind(WARNING, "splits of other names"),
     "skipped_file": Kind(WARNING, "file that nobody reads"),
 }
 

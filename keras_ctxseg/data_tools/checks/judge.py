@@ -87,6 +87,9 @@ def judge_splits(
     if len(splits) == 1:
         text = f"only the split {next(iter(splits))!r}; training needs one to validate on"
         findings.append(Finding("no_validation", root, text))
+    elif splits and not {"train", "val"} <= splits.keys():
+        text = f"the splits are {', '.join(splits)}; recipes train on 'train' and validate on 'val'"
+        findings.append(Finding("split_names", root, text))
     train = splits.get("train")
     for split, facts in splits.items():
         folder = root / split / "labels"

@@ -78,6 +78,8 @@ def check(
     order = list(KINDS)
     findings.sort(key=lambda finding: (order.index(finding.code), str(finding.path)))
     found = np.array(sorted(set().union(*(facts.raw for facts in splits.values()))), np.int64)
+    class_file = Path(classes).expanduser() if classes else root / "classes.json"
+    fault = next((f.message for f in findings if f.code == "class_file"), "")
     wrong_masks = [finding.path for finding in findings if finding.code == "mask_format"]
     return DataReport(
         root=root,
@@ -89,7 +91,11 @@ def check(
         advice={
             code: text
             for code in {finding.code for finding in findings}
-            if (text := advice(code, root, list(splits), table, found, _kinds(wrong_masks)))
+            if (
+                text := advice(
+                    code, root, list(splits), table, found, _kinds(wrong_masks), class_file, fault
+                )
+            )
         },
         declared=_declared(table, mask_format),
     )

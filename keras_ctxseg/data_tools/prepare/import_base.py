@@ -5,31 +5,19 @@ import dataclasses
 import fnmatch
 import functools
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.annotation_schema import Problems
 from keras_ctxseg.data_tools.prepare.class_list import BACKGROUND, ClassList, read_class_names
 from keras_ctxseg.data_tools.prepare.pairing import SOURCE_SUFFIXES, FileFinder, Pair, open_any
 
 _EXIF_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "trn": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-    "trainval": "trainval",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,14 +129,6 @@ class Listing:
                 return found
         text = f"expected the image {stated!r:.200} below the folder or in --images. Found: none"
         raise FileError("missing_image", source, text)
-
-
-def split_of(text: str) -> str:
-    """The split that a folder's or a list's name means; `""` for other names.
-
-    `training`, `trn` and `train2017` mean `train`; `valid`, `validation` and `dev` mean `val`.
-    """
-    return _SPLITS.get(re.sub(r"[\d_-]*$", "", text.lower()), "")
 
 
 def split_in(path: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter
 
+from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.annotation_schema import (
     Count,
@@ -44,7 +45,6 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     raw_values,
     reporting,
     split_in,
-    split_of,
 )
 from keras_ctxseg.data_tools.prepare.import_shapes import points_of, rings_of, sniffed
 from keras_ctxseg.data_tools.prepare.pairing import SOURCE_SUFFIXES, flat_name

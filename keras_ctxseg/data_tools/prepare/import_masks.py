@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_ctxseg.data.class_file import pack_rgb
+from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.annotation_schema import Problems, read_json
 from keras_ctxseg.data_tools.prepare.class_list import ClassList, read_class_names
@@ -23,7 +24,6 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     raw_values,
     settle_splits,
     split_in,
-    split_of,
 )
 from keras_ctxseg.data_tools.prepare.pairing import Pair, flat_name
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL

@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 from pydantic import TypeAdapter
 
+from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.annotation_schema import (
     Point,
@@ -44,7 +45,6 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     reporting,
     settle_splits,
     split_in,
-    split_of,
 )
 from keras_ctxseg.data_tools.prepare.labelme import labelme_pairs
 from keras_ctxseg.data_tools.prepare.pairing import FileFinder, Pair, flat_name

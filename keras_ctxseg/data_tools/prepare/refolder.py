@@ -102,7 +102,7 @@ def clean_folder(
 def class_file_content(root: Path) -> dict[str, Any]:
     """The content of a folder's class file, checked."""
     read_class_file(root / "classes.json")
-    return json.loads((root / "classes.json").read_text(encoding="utf-8"))
+    return json.loads((root / "classes.json").read_text(encoding="utf-8-sig"))
 
 
 def _splits(root: Path) -> dict[str, list[ExamplePaths]]:

@@ -201,6 +201,11 @@ def no_split_to_validate_on(root):
     shutil.rmtree(root / "val")
 
 
+@fault("split_names", ".", "warning")
+def splits_of_names_that_recipes_do_not_have(root):
+    (root / "val").rename(root / "holdout")
+
+
 @fault("skipped_file", "train/images/train9.tif", "warning")
 def image_of_a_format_that_nobody_reads(root):
     Image.open(root / IMAGE).save(root / "train/images/train9.tif")
@@ -249,7 +254,9 @@ def test_faults_together_are_all_found(photos):
     [
         ("palette_taken_for_ids", "data.options.mask_format=palette"),
         ("colours_taken_for_ids", "ctxseg prepare-data masks --images"),
-        ("class_file_of_another_tool", '{"classes": ["class 0", "class 1", "class 2", "class 3"'),
+        ("class_file_of_another_tool", '{"classes": ["sky", "building", "road", "car"]}'),
+        ("no_class_file", '{"classes": ["class 0", "class 1", "class 2", "class 3"'),
+        ("splits_of_names_that_recipes_do_not_have", "data.validation_split=NAME"),
         ("classes_of_which_training_knows_one", '"label_map": {"0": 0, "255": 1}, "void": []'),
         ("mask_without_image", "ctxseg prepare-data clean"),
         ("recoded_image_in_two_splits", "--group-by REGEX"),
@@ -260,6 +267,38 @@ def test_faults_together_are_all_found(photos):
 def test_advice(photos, name, expected):
     FAULTS[name][0](photos)
     assert expected in check(photos).table()
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ('{\n "classes": ["sky", "building", "road", "car"],\n "viod": 9\n}', '"viod": 9'),
+        ('{\n "classes": ["sky", "building", "road", "car"],\n "void": "9"\n}', '"void": "9"'),
+        ('{\n "classes": ["sky", "building", "road", "car"],\n "void": 9,\n}', 'line 3, "void"'),
+        ("{\n 'classes': ['sky', 'building', 'road', 'car']}", "line 2, 'classes'"),
+        ('{"classes": {"0": "sky", "1": "building", "2": "road", "3": "car"}}', "line 1"),
+        ('{"classes": ["sky", "building", "road", "car", "car"]}', "line 1"),
+    ],
+)  # fmt: skip
+def test_a_class_file_with_one_fault_keeps_its_names(photos, text, line):
+    (photos / "classes.json").write_text(text)
+    advice = check(photos).advice["class_file"]
+    assert '{"classes": ["sky", "building", "road", "car"]}' in advice
+    assert line in advice and "class 0" not in advice
+
+
+def test_a_mark_before_the_class_file_is_no_fault(photos):
+    text = (photos / "classes.json").read_text()
+    (photos / "classes.json").write_text(text, encoding="utf-8-sig")
+    assert check(photos).findings == ()
+
+
+@pytest.mark.parametrize("name", ["valid", "validation"])
+def test_other_words_for_a_split_are_known(photos, name):
+    (photos / "val").rename(photos / name)
+    (photos / "train").rename(photos / "training")
+    report = check(photos)
+    assert set(report.splits) == {"train", "val"} and report.findings == ()
 
 
 def test_several_void_ids_in_a_mask_without_labels(photos):
