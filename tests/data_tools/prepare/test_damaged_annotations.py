@@ -1,6 +1,6 @@
 """Random damage to COCO and LabelMe files: a named error, or the right masks; never a crash.
 
-A few hundred damages each run by default; `CTXSEG_DAMAGES=2000` tries that many.
+150 damages of each kind by default; `CTXSEG_DAMAGES=2000` tries that many.
 """
 
 import copy
@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 
 from keras_ctxseg.data_tools.prepare import prepare_coco, prepare_labelme
 
-DAMAGES = int(os.environ.get("CTXSEG_DAMAGES", "300"))
+DAMAGES = int(os.environ.get("CTXSEG_DAMAGES", "150"))
 HEIGHT, WIDTH = 48, 64
 STENCIL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR4nGP8zwABTAwUMQBJQQEPeWDz+AAAAABJRU5ErkJg"
