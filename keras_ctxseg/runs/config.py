@@ -24,13 +24,19 @@ def _require(condition: bool, key: str, expected: str, value: Any) -> None:
         raise ConfigError(f"`{key}`: expected {expected}. Received: {value!r}")
 
 
+LossName = Literal[
+    "crossentropy", "focal", "dice", "tversky", "jaccard", "lovasz_softmax", "boundary"
+]
+
+
 @dataclass(frozen=True)
 class LossConfig(Named):
     """One of the losses that are added up.
 
     Args:
         name: `crossentropy`, with the section's `class_weights`, `label_smoothing` and
-            `top_k_fraction`; or another one by its dotted name.
+            `top_k_fraction`; another one of `keras_ctxseg.losses` (`focal`, `dice`, `tversky`,
+            `jaccard`, `lovasz_softmax`, `boundary`); or one of others by its dotted name.
         arguments: of the loss. It also gets `ignore_label` and `num_classes`, if it has parameters
             of these names.
         weight: factor of the loss.
@@ -38,7 +44,7 @@ class LossConfig(Named):
             model has them.
     """
 
-    name: Literal["crossentropy"] | DottedName
+    name: LossName | DottedName
     weight: float = 1.0
     output: str | None = None
 
