@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     imported.add_argument(
         "--images", dest="image_folder", type=Path, metavar="DIR", help="default: in FOLDER"
     )
+    imported.add_argument("--label", metavar="NAME", help="GeoJSON's property that holds the class")
     imported.add_argument(
         "--rle-order", choices=["rows", "columns"], help="of Kaggle's run lengths"
     )
@@ -172,7 +173,8 @@ def _import(given: argparse.Namespace) -> PreparedFolder:
     from keras_ctxseg.data_tools.prepare import ImportOptions, import_folder
 
     by_rows = None if given.rle_order is None else given.rle_order == "rows"
-    options = ImportOptions(given.classes, given.outside, given.image_folder, by_rows=by_rows)
+    options = ImportOptions(given.classes, given.outside, given.image_folder, by_rows=by_rows,
+                            label=given.label)  # fmt: skip
     prepared, found = import_folder(
         given.path, given.output, options, given.format, _splitting(given), given.exif,
         given.skip_errors,
@@ -196,12 +198,35 @@ def _colors(arguments: argparse.Namespace) -> int:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(table, encoding="utf-8")
     print(table, end="")
+    masks = Path(arguments.masks)
+    images = _images_beside(masks)
+    output = masks.absolute().parent / "dataset"
     print(f"Next: name the classes in {arguments.output}; then")
     print(
-        f"ctxseg prepare-data masks --images DIR --masks {arguments.masks} "
-        f"--colors {arguments.output} --output DIR"
+        f"ctxseg prepare-data masks --images {shlex.quote(str(images)) if images else 'DIR'} "
+        f"--masks {shlex.quote(str(masks))} --colors {shlex.quote(str(arguments.output))} "
+        f"--output {shlex.quote(str(output))}"
     )
     return 0
+
+
+def _images_beside(masks: Path) -> Path | None:
+    """The folder beside that of the masks whose files have most of their names."""
+    from keras_ctxseg.data.images import FileError
+    from keras_ctxseg.data_tools.prepare.pairing import find_sources
+
+    names = {Path(name).name for name in find_sources(masks)}
+    best, most = None, 0
+    for folder in sorted(masks.absolute().parent.iterdir()):
+        if not folder.is_dir() or folder == masks.absolute():
+            continue
+        try:
+            found = len(names & {Path(name).name for name in find_sources(folder)})
+        except FileError:
+            continue
+        if found > most:
+            best, most = masks.parent / folder.name, found
+    return best
 
 
 def _splitting(arguments: argparse.Namespace) -> Splitting:
@@ -230,4 +255,7 @@ def _report(prepared: PreparedFolder) -> None:
     print(f"Wrote {prepared.path}: {counts}; {len(prepared.class_names)} classes")
     if prepared.random_seed is not None:
         print(f"Split at random with seed {prepared.random_seed}")
-    print(f"Next: ctxseg check-data {shlex.quote(str(prepared.path))}")
+    path = shlex.quote(str(prepared.path))
+    if set(prepared.splits) == {"train"}:
+        print(f"There is one split only; ctxseg prepare-data split {path} --output {path}_split")
+    print(f"Next: ctxseg check-data {path}")

@@ -77,6 +77,7 @@ class CocoCategory(TypedDict):
 
     id: Identifier
     name: Text
+    supercategory: NotRequired[Any]
 
 
 class CocoAnnotation(TypedDict):

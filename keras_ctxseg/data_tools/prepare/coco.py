@@ -71,7 +71,7 @@ def prepare_coco(
             not drawn. Without them all categories are classes, in the order of their ids.
         outside: what pixels without an object are: `"background"`, a class, or `"void"`.
         crowd: what regions with `iscrowd` are, where no object covers them: `"void"`, their
-            `"class"`, or not drawn (`"skip"`).
+            `"class"`, or not drawn (`"skip"`). Masks that CVAT or Datumaro wrote are no crowds.
         splitting, splits, exif: as in `prepare_masks`.
         skip_errors: leave out single objects and images with a problem; `skipped` names them.
 
@@ -108,7 +108,18 @@ def coco_pairs(
     contents = {split: _read(file, problems) for split, (_, file) in files.items()}
     categories = {category["id"]: category["name"] for content in contents.values()
                   for category in content["categories"]}  # fmt: skip
-    names = [categories[key] for key in sorted(categories, key=lambda key: (str(type(key)), key))]
+    # Roboflow lists a category that only holds the others.
+    used = {entry["category_id"] for content in contents.values() for entry in
+            content["annotations"]}  # fmt: skip
+    groups = {category.get("supercategory") for content in contents.values()
+              for category in content["categories"]}  # fmt: skip
+    tops = {category["id"] for content in contents.values() for category in content["categories"]
+            if category.get("supercategory") in (None, "", "none")}  # fmt: skip
+    names = [
+        categories[key]
+        for key in sorted(categories, key=lambda key: (str(type(key)), key))
+        if key in used or categories[key] not in groups or key not in tops
+    ]
     if classes:
         chosen = read_class_names(classes)
         for name in chosen:
@@ -158,7 +169,7 @@ def draw_objects(
 
     drawn = []
     for index, annotation in objects:
-        is_crowd = bool(annotation.get("iscrowd"))
+        is_crowd = _is_crowd(annotation)
         if is_crowd and crowd == "skip":
             continue
         try:
@@ -178,6 +189,14 @@ def draw_objects(
     for _, _, value, encoded in sorted(drawn, key=lambda item: item[:2]):
         mask[coco_mask.decode(encoded).astype(bool)] = value
     return mask
+
+
+def _is_crowd(annotation: dict[str, Any]) -> bool:
+    """Whether an annotation is a crowd; CVAT and Datumaro set `iscrowd` on each single mask."""
+    attributes = annotation.get("attributes")  # which COCO's own files do not have
+    if isinstance(attributes, dict):
+        return attributes.get("is_crowd") is True
+    return bool(annotation.get("iscrowd"))
 
 
 def encode_region(

@@ -5,17 +5,30 @@ import dataclasses
 import fnmatch
 import functools
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data.images import FileError
-from keras_ctxseg.data_tools.prepare.annotation_schema import Problems
+from keras_ctxseg.data_tools.prepare.annotation_schema import (
+    Point,
+    Problems,
+    Side,
+    read_json,
+    validated,
+)
 from keras_ctxseg.data_tools.prepare.class_list import BACKGROUND, ClassList, read_class_names
-from keras_ctxseg.data_tools.prepare.pairing import SOURCE_SUFFIXES, FileFinder, Pair, open_any
+from keras_ctxseg.data_tools.prepare.pairing import (
+    SOURCE_SUFFIXES,
+    FileFinder,
+    Pair,
+    open_any,
+)
 
 _EXIF_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)
 
@@ -29,6 +42,7 @@ class ImportOptions:
         outside: what pixels without an annotation are: `"background"`, a class, or `"void"`.
         images: the folder of the images, where it is not below the annotations.
         line_width: of LabelMe's lines, in pixels.
+        label: the property of GeoJSON's polygons that holds their class.
         by_rows: whether Kaggle's run lengths count along rows; None decides by the file's columns.
     """
 
@@ -37,6 +51,7 @@ class ImportOptions:
     images: Path | None = None
     line_width: int = 10
     by_rows: bool | None = None
+    label: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,74 +282,49 @@ def reporting(problems: Problems, source: Path, where: str) -> Iterator[None]:
         problems.report(FileError("unreadable", source, text))
 
 
-@dataclasses.dataclass(frozen=True)
-class MaskCode:
-    """What the pixels of masks mean.
-
-    Attributes:
-        ids: grey value or palette index to class id, or to `IGNORE_LABEL`.
-        colors: packed RGB to class id, or to `IGNORE_LABEL`.
-    """
-
-    ids: Mapping[int, int] = dataclasses.field(default_factory=dict)
-    colors: Mapping[int, int] = dataclasses.field(default_factory=dict)
-
-    def read(self, path: Path, then: Callable[[np.ndarray], np.ndarray] | None = None):
-        """A mask as class ids, uint8 `(height, width)`.
-
-        Colours are looked up where the mask is in colours, or its palette's colours are all known;
-        ids otherwise.
-
-        Args:
-            path: the mask.
-            then: turns raw values into those that `ids` has.
-
-        Raises:
-            FileError: an unreadable file, or values without a meaning.
-        """
-        values, kind = raw_values(path, dict(self.colors))
-        table = self.colors if kind == "colours" else self.ids
-        if then is not None:
-            values = then(values)
-        present, places = np.unique(values, return_inverse=True)
-        ids = np.array([table.get(int(value), -1) for value in present])
-        if ids.min() < 0:
-            unknown = [f"#{v:06x}" if kind == "colours" else str(v) for v in present[ids < 0][:8]]
-            text = f"expected the {len(table)} {kind} of the format. Found: {', '.join(unknown)}"
-            raise FileError("unknown_ids", path, text)
-        return ids.astype(np.uint8)[places].reshape(values.shape[:2])
+_POINTS: TypeAdapter = TypeAdapter(list[Point])
 
 
-def raw_values(path: Path, colors: Mapping[int, int] | None = None) -> tuple[np.ndarray, str]:
-    """The values of a mask, int64 `(height, width)`, and whether they are `ids` or `colours`.
-
-    Args:
-        path: the mask, in any format that Pillow reads.
-        colors: the known colours; palette images are looked up by colour if all of theirs are.
-    """
-    from keras_ctxseg.data.images import decode
-    from keras_ctxseg.data.masks import pack_pixels
-
-    with open_any(path, path) as image:
-        decode(image, path)
-        if image.mode == "P" and colors:
-            used = np.unique(np.asarray(image))
-            palette = np.zeros((256, 3), np.uint8)
-            entries = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-            palette[: len(entries)] = entries
-            if all(int(color) in colors for color in pack_pixels(palette[used])):
-                return pack_pixels(palette[np.asarray(image)]).astype(np.int64), "colours"
-        if image.mode in ("1", "L", "P") or image.mode.startswith("I"):
-            values = np.asarray(image).astype(np.int64)
-            if image.mode == "L" and image.format == "PNG":
-                values //= 255 // (2 ** min(_png_depth(path), 8) - 1)  # Pillow stretches 2 and 4
-            return values, "ids"
-        rgb = np.asarray(image.convert("RGB"))
-    if not colors and not np.ptp(rgb, axis=-1).any():
-        return rgb[..., 0].astype(np.int64), "ids"
-    return pack_pixels(rgb).astype(np.int64), "colours"
+def sniffed(listing: Listing, test: Callable[[Any], bool]) -> list[str]:
+    """The JSON files of folders whose first files pass a test."""
+    folders: dict[str, list[str]] = defaultdict(list)
+    for file in listing.like("*.json"):
+        folders[file.rpartition("/")[0]].append(file)
+    found = []
+    for files in folders.values():
+        for file in files[:8] if len(files) > 8 else files:
+            try:
+                passed = test(first_look(listing.path(file)))
+            except FileError:
+                continue
+            if passed:
+                # Many files: one for each image. Few: each for itself.
+                found += files if len(files) > 8 else [file]
+                if len(files) > 8:
+                    break
+    return found
 
 
-def _png_depth(path: Path) -> int:
-    with path.open("rb") as file:
-        return file.read(25)[24]
+@functools.lru_cache(maxsize=64)
+def first_look(path: Path) -> Any:
+    return read_json(path)
+
+
+def points_of(value: Any, source: Path, where: str) -> np.ndarray:
+    """Pairs of finite numbers as float64 `(points, 2)`. Raises `FileError`."""
+    return np.array(validated(_POINTS, value, source, where), np.float64).reshape(-1, 2)
+
+
+def rings_of(paths: Sequence[Any], source: Path, where: str) -> list[np.ndarray]:
+    """Rings of `{"x": ..., "y": ...}` points as arrays."""
+    return [
+        points_of([[point["x"], point["y"]] for point in path], source, where) for path in paths
+    ]
+
+
+_SIDE: TypeAdapter = TypeAdapter(Side)
+
+
+def stated_size(height: Any, width: Any, source: Path, where: str) -> tuple[int, int]:
+    """Height and width that an annotation file states. Raises `FileError`."""
+    return validated(_SIDE, height, source, where), validated(_SIDE, width, source, where)

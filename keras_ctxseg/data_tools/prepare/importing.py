@@ -6,38 +6,35 @@ NiBabel, tensorboardX and a second OpenCV.
 """
 
 import os
+import re
 from pathlib import Path
 
 from keras_ctxseg._naming import nearest
+from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.annotation_schema import Problems
-from keras_ctxseg.data_tools.prepare.import_base import ImportOptions, Listing, Recognised
-from keras_ctxseg.data_tools.prepare.import_json import (
-    read_darwin,
-    read_hasty,
-    read_label_studio,
-    read_supervisely,
+from keras_ctxseg.data_tools.prepare.import_ade20k import read_ade20k
+from keras_ctxseg.data_tools.prepare.import_base import (
+    ImportOptions,
+    Listing,
+    Recognised,
+    settle_splits,
 )
+from keras_ctxseg.data_tools.prepare.import_coco import read_coco, read_labelme
+from keras_ctxseg.data_tools.prepare.import_folders import read_camvid, read_folders
+from keras_ctxseg.data_tools.prepare.import_geojson import read_geojson
+from keras_ctxseg.data_tools.prepare.import_json import read_darwin, read_hasty, read_supervisely
+from keras_ctxseg.data_tools.prepare.import_label_studio import read_label_studio
 from keras_ctxseg.data_tools.prepare.import_masks import (
-    read_ade20k,
-    read_camvid,
     read_cityscapes,
-    read_folders,
     read_kitti,
     read_mapillary,
     read_roboflow,
     read_voc,
 )
-from keras_ctxseg.data_tools.prepare.import_shapes import (
-    read_coco,
-    read_cvat,
-    read_geojson,
-    read_kaggle,
-    read_labelme,
-    read_labelme_xml,
-    read_yolo,
-)
-from keras_ctxseg.data_tools.prepare.pairing import Exif, any_size
+from keras_ctxseg.data_tools.prepare.import_text import read_kaggle, read_yolo
+from keras_ctxseg.data_tools.prepare.import_xml import read_cvat, read_labelme_xml
+from keras_ctxseg.data_tools.prepare.pairing import Exif, Pair, any_size, flat_name
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
 
@@ -105,8 +102,11 @@ def recognise(
                 raise
             lines = [*map(str, problems[before : before + _SHOWN]), str(error)]
             raise ValueError("\n".join(lines)) from error
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            text = f"expected what the format {name!r} writes. Found: {error!r:.200}"
+            raise FileError("unreadable", root, text) from error
         if recognised is not None and (any(recognised.pairs.values()) or len(problems) > before):
-            return recognised
+            return _by_lists(listing, recognised)
         del problems[before:]
     inside = ", ".join(listing.files[:6]) or "nothing"
     raise FileError(
@@ -115,6 +115,43 @@ def recognise(
         f"expected one of the formats {', '.join(names)}. Found: {inside}"
         f"{' ...' if len(listing.files) > 6 else ''}",
     )
+
+
+def _by_lists(listing: Listing, found: Recognised) -> Recognised:
+    """Pairs without splits, distributed by the folder's lists (`train.txt`, `val.txt`), if any."""
+    if set(found.pairs) != {""}:
+        return found
+    pairs = found.pairs[""]
+    by_key: dict[str, Pair] = {}
+    for pair in pairs:
+        by_key[pair.name] = pair
+        if isinstance(pair.image, Path):
+            by_key.setdefault(flat_name(pair.image.stem), pair)
+            below = os.path.relpath(pair.image.with_suffix(""), listing.root)
+            by_key.setdefault(flat_name(below), pair)
+    splits: dict[str, list[Pair]] = {}
+    lists = []
+    for file in listing.like("*.txt"):
+        split = split_of(Path(file).stem.split("_")[-1])
+        if not split or "/labels/" in f"/{file}":
+            continue
+        text = listing.path(file).read_text(encoding="utf-8-sig", errors="replace")
+        names = [line.split()[0] if line.strip() else "" for line in text.splitlines()]
+        stems = [re.sub(r"\.(jpe?g|png|tiff?|bmp|webp)$", "", name, flags=re.I) for name in names]
+        keys = [(flat_name(stem), flat_name(stem.rsplit("/", 1)[-1])) for stem in stems if stem]
+        some = [by_key.get(whole) or by_key.get(last) for whole, last in keys]
+        if listed := list(dict.fromkeys(pair.name for pair in some if pair)):
+            splits.setdefault(split, []).extend(by_key[name] for name in listed)
+            lists.append(file)
+    settled = settle_splits(splits)
+    if "" in settled or len(settled) < 2:
+        return found
+    count = len({pair.name for some in settled.values() for pair in some})
+    notes = list(found.notes)
+    if count < len(pairs):
+        notes.append(f"{len(pairs) - count} images are in no list and are left out")
+    evidence = f"{found.evidence}; splits by {', '.join(lists)}"
+    return Recognised(found.format, evidence, settled, found.class_file, tuple(notes))
 
 
 def import_folder(
@@ -128,8 +165,8 @@ def import_folder(
 ) -> tuple[PreparedFolder, Recognised]:
     """Make a data set of a folder in any of the formats of `READERS`.
 
-    The data's own splits are kept where there are two or more of them with one for training;
-    otherwise the images are split at random.
+    The data's own splits, by folders, names or lists, are kept where there are two or more of them
+    with one for training; otherwise the images are split at random.
 
     Args:
         path, options, only: as `recognise` takes them.

@@ -214,6 +214,14 @@ class TestSupervisely:
         rest = np.where(brush, inside(STAR), masks["train__a"] == 1)
         assert_polygon(rest, STAR, HOLE)
 
+    def test_tags_name_the_splits(self, folder, imported):
+        self.project(folder, [])
+        for path in folder.glob("*/ann/*.json"):
+            content = json.loads(path.read_text())
+            content["tags"] = [{"name": "val" if path.name.startswith("a") else "train"}]
+            write(path, content)
+        assert "1 in train, 1 in val" in imported()[1]
+
     def test_rectangle_ends_are_inside(self, folder, imported):
         box = self.polygon([[5, 7], [20, 11]]) | {"geometryType": "rectangle"}
         self.project(folder, [box])
@@ -420,6 +428,17 @@ class TestYolo:
         road = np.where(masks["a"] == 2, inside(STAR), masks["a"] == 1)
         assert_polygon(road, STAR, margin=2.0)
 
+    def test_lists_of_a_flat_folder(self, folder, imported):
+        for name in "abcd":
+            photo(folder / f"images/{name}.png", seed=ord(name))
+        write(folder / "labels/a.txt", "0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+        write(folder / "data.yaml", "train: train.txt\nval: val.txt\nnames:\n  0: road\n")
+        write(folder / "train.txt", "./images/a.png\n./images/c.png\n")
+        write(folder / "val.txt", "./images/b.png\n")
+        masks, printed, _ = imported()
+        assert set(masks) == {"a", "b", "c"} and "2 in train, 1 in val" in printed
+        assert "1 images are in no list" in printed and "random" not in printed
+
     def test_a_box_is_no_polygon(self, folder, tmp_path, capsys):
         photo(folder / "images/train/a.png")
         write(folder / "labels/train/a.txt", "0 0.5 0.5 0.1 0.1\n7 0.1 0.1 0.2 0.2 0.3 0.1\n")
@@ -500,6 +519,11 @@ class TestLabelMe:
         assert_polygon(np.where(blob(), inside(STAR), masks["set__a"] == 2), STAR)
 
 
+def uncompressed(packed, region):
+    assert packed["size"] == [HEIGHT, WIDTH]
+    return row_runs(region.T)
+
+
 class TestCoco:
     def test_roboflow_folders(self, folder, imported):
         packed = coco_mask.encode(np.asfortranarray(blob().astype(np.uint8)))
@@ -515,9 +539,29 @@ class TestCoco:
                         "size": [HEIGHT, WIDTH],
                         "counts": packed["counts"].decode()}}]})  # fmt: skip
         masks, printed, names = imported()
-        assert names == ["background", "things", "car"]
+        assert names == ["background", "car"]  # "things" only holds the others
         assert "1 in train, 1 in val" in printed and "random" not in printed
-        np.testing.assert_array_equal(masks["b"], 2 * blob())
+        np.testing.assert_array_equal(masks["b"], blob())
+
+    def test_masks_of_cvat_are_no_crowds(self, folder, imported):
+        """Datumaro, which CVAT exports through, sets `iscrowd` on every mask."""
+        packed = coco_mask.encode(np.asfortranarray(blob().astype(np.uint8)))
+        counts = uncompressed(packed, blob())
+        for name in "ab":
+            photo(folder / f"images/default/{name}.png", seed=ord(name))
+        write(folder / "annotations/instances_default.json", {
+            "licenses": [{"name": "", "id": 0, "url": ""}], "info": {"contributor": ""},
+            "categories": [{"id": 1, "name": "car", "supercategory": ""}],
+            "images": [{"id": n + 1, "width": WIDTH, "height": HEIGHT, "file_name": f"{name}.png",
+                        "license": 0, "flickr_url": "", "coco_url": "", "date_captured": 0}
+                       for n, name in enumerate("ab")],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 1, "area": 9.0,
+                             "bbox": [0, 0, 9, 9], "attributes": {"occluded": False},
+                             "segmentation": {"counts": counts, "size": [HEIGHT, WIDTH]}}],
+        })  # fmt: skip
+        masks, _, names = imported()
+        assert names == ["background", "car"]
+        np.testing.assert_array_equal(masks["a"], blob())
 
     def test_panoptic(self, folder, imported):
         segments = np.where(blob(1), 70000, np.where(blob(2), 300, 0))
@@ -544,6 +588,7 @@ class TestCoco:
 class TestGeoJson:
     def write_set(self, folder, crs, corners, member=None):
         rasterio = pytest.importorskip("rasterio")
+        pytest.importorskip("rasterio.warp")
         folder.mkdir()
         pixels = np.random.default_rng(0).integers(0, 256, (3, HEIGHT, WIDTH), np.uint8)
         for name, left in (("a", 500000), ("b", 500300)):
