@@ -7,6 +7,7 @@ A model family, a backbone and a data set each state their options in this way, 
 import dataclasses
 import functools
 import inspect
+import math
 import numbers
 import os
 import types
@@ -181,7 +182,7 @@ def convert(value: Any, kind: Any) -> Any:
     if kind not in (bool, Any) and isinstance(value, bool):  # bool is an int to Python only.
         return MISMATCH
     if kind is float:
-        return float(value) if isinstance(value, numbers.Real) else MISMATCH
+        return _finite(value) if isinstance(value, numbers.Real) else MISMATCH
     if kind is int:
         return value if isinstance(value, numbers.Integral) else MISMATCH
     if kind in (bool, str, type(None), os.PathLike):
@@ -190,8 +191,17 @@ def convert(value: Any, kind: Any) -> Any:
         named = isinstance(value, str) and ("." in value or ">" in value)
         return value if named else MISMATCH
     if kind in (Mapping, dict):
-        return dict(value) if isinstance(value, Mapping) else MISMATCH
+        named = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+        return dict(value) if named else MISMATCH
     return value
+
+
+def _finite(value: Any) -> Any:
+    try:
+        number = float(value)
+    except OverflowError:
+        return MISMATCH
+    return number if math.isfinite(number) else MISMATCH
 
 
 def _convert_sequence(value: Any, arguments: tuple) -> Any:

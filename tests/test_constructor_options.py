@@ -326,6 +326,17 @@ LOSSES = [
         LABELS,
         (1, 3, 3, 3),
     ),
+    *(
+        (Case(loss, {}, OTHERS | options), LABELS, (1, 3, 3, 3))
+        for loss, options in (
+            (ctx.losses.FocalLoss, {"gamma": 1.0}),
+            (ctx.losses.TverskyLoss, {"alpha": 0.9, "beta": 0.2, "smooth": 1.0}),
+            (ctx.losses.DiceLoss, {"smooth": 1.0}),
+            (ctx.losses.JaccardLoss, {"smooth": 1.0}),
+            (ctx.losses.LovaszSoftmaxLoss, {}),
+            (ctx.losses.BoundaryLoss, {"width": 5, "tolerance": 1}),
+        )
+    ),
     (Case(ctx.losses.ClassPresenceLoss, {}, OTHERS), LABELS, (1, 3)),
     (Case(ctx.losses.CenterHeatmapLoss, {}, OTHERS | {"sigma": 1.0}), THINGS, (1, 3, 3, 1)),
     (Case(ctx.losses.CenterOffsetLoss, {}, OTHERS), THINGS, (1, 3, 3, 2)),

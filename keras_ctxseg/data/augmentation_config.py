@@ -4,8 +4,9 @@
 """
 
 import dataclasses
-from typing import Any
+from typing import Annotated
 
+from keras_ctxseg._limits import Limit, Probability, between, check_limits, require, sides
 from keras_ctxseg._named import Named
 from keras_ctxseg._naming import nearest
 
@@ -16,15 +17,19 @@ RAND_AUGMENT_OPERATIONS = (
 )  # fmt: skip
 
 
-def _require_probability(section: str, value: float) -> None:
-    _require(0 <= value <= 1, f"{section}.probability", "a probability in 0 ... 1", value)
-
-
-def _require(condition: bool, name: str, expected: str, value: Any) -> None:
-    if not condition:
-        raise ValueError(
-            f"Augmentation `{name}`: expected {expected}. Received: {name.split('.')[-1]}={value}"
-        )
+OPERATIONS = Limit("one at least", lambda names: len(names) > 0)
+SHARES = Limit(
+    "two shares between 0 and 1, the smaller one first", lambda pair: 0 < pair[0] <= pair[1] < 1
+)
+SCALE_RANGE = Limit(
+    "two factors above 0, the smaller one first", lambda pair: 0 < pair[0] <= pair[1] <= 16
+)
+RGB = Limit(
+    "red, green and blue in 0 ... 255",
+    lambda colour: len(colour) == 3 and all(0 <= value <= 255 for value in colour),
+)
+SHARE = Limit("a share above 0, at most 1", lambda value: 0 < value <= 1)
+Strength = Annotated[float, between(0, 1, "a strength in 0 ... 1")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,21 +43,18 @@ class RandAugmentConfig:
         operations: to draw from, each as likely; the paper's fourteen.
     """
 
-    count: int = 0
-    magnitude: float = 5.0
-    operations: tuple[str, ...] = RAND_AUGMENT_OPERATIONS
+    count: Annotated[int, between(0, 8)] = 0
+    magnitude: Annotated[float, between(0, 10)] = 5.0
+    operations: Annotated[tuple[str, ...], OPERATIONS] = RAND_AUGMENT_OPERATIONS
 
     def __post_init__(self):
-        _require(0 <= self.count <= 8, "rand_augment.count", "0 to 8", self.count)
-        _require(0 <= self.magnitude <= 10, "rand_augment.magnitude", "0 to 10", self.magnitude)
-        _require(len(self.operations) > 0, "rand_augment.operations", "one at least", [])
+        check_limits(self, "augmentation.rand_augment")
         for name in self.operations:
-            hint = nearest(name, RAND_AUGMENT_OPERATIONS)
-            expected = f"some of {', '.join(RAND_AUGMENT_OPERATIONS)}"
             if name not in RAND_AUGMENT_OPERATIONS:
                 raise ValueError(
-                    f"Augmentation `rand_augment.operations`: expected {expected}. "
-                    f"Received: {name!r}.{hint}"
+                    "`augmentation.rand_augment.operations`: expected some of "
+                    f"{', '.join(RAND_AUGMENT_OPERATIONS)}. Received: {name!r}."
+                    f"{nearest(name, RAND_AUGMENT_OPERATIONS)}"
                 )
 
 
@@ -65,16 +67,11 @@ class MosaicConfig:
         center_range: where the corners meet, uniform between these shares of height and width.
     """
 
-    probability: float = 0.0
-    center_range: tuple[float, float] = (0.25, 0.75)
+    probability: Probability = 0.0
+    center_range: Annotated[tuple[float, float], SHARES] = (0.25, 0.75)
 
     def __post_init__(self):
-        _require_probability("mosaic", self.probability)
-        low, high = self.center_range if len(self.center_range) == 2 else (0, 0)
-        _require(
-            0 < low <= high < 1, "mosaic.center_range", "two shares between 0 and 1, the smaller "
-            "one first", self.center_range,
-        )  # fmt: skip
+        check_limits(self, "augmentation.mosaic")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,15 +83,13 @@ class CopyPasteConfig:
         classes: names of the classes that are pasted.
     """
 
-    probability: float = 0.0
+    probability: Probability = 0.0
     classes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        _require_probability("copy_paste", self.probability)
-        _require(
-            not self.probability or len(self.classes) > 0,
-            "copy_paste.classes", "the names of the classes to paste", list(self.classes),
-        )  # fmt: skip
+        check_limits(self, "augmentation.copy_paste")
+        require(not self.probability or len(self.classes) > 0, "augmentation.copy_paste.classes",
+                "the names of the classes to paste", list(self.classes))  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,10 +100,10 @@ class ClassMixConfig:
         probability: share of the examples that are pasted onto; 0 is off.
     """
 
-    probability: float = 0.0
+    probability: Probability = 0.0
 
     def __post_init__(self):
-        _require_probability("class_mix", self.probability)
+        check_limits(self, "augmentation.class_mix")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,16 +133,16 @@ class AugmentationConfig:
         ValueError: a setting outside these limits.
     """
 
-    crop_size: tuple[int, int] = (513, 513)
-    scale_range: tuple[float, float] = (0.5, 2.0)
+    crop_size: Annotated[tuple[int, int], sides(MIN_SIZE)] = (513, 513)
+    scale_range: Annotated[tuple[float, float], SCALE_RANGE] = (0.5, 2.0)
     flip: bool = True
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-    pad_value: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    cat_max_ratio: float = 1.0
-    rotation: float = 0.0
+    brightness: Strength = 0.0
+    contrast: Strength = 0.0
+    saturation: Strength = 0.0
+    hue: Annotated[float, between(0, 0.5, "a share of the colour circle in 0 ... 0.5")] = 0.0
+    pad_value: Annotated[tuple[float, float, float], RGB] = (123.675, 116.28, 103.53)
+    cat_max_ratio: Annotated[float, SHARE] = 1.0
+    rotation: Annotated[float, between(0, 180, "degrees in 0 ... 180")] = 0.0
     rand_augment: RandAugmentConfig = RandAugmentConfig()
     mosaic: MosaicConfig = MosaicConfig()
     copy_paste: CopyPasteConfig = CopyPasteConfig()
@@ -155,24 +150,7 @@ class AugmentationConfig:
     custom: tuple[Named, ...] = ()
 
     def __post_init__(self):
-        def require(condition: bool, name: str, expected: str):
-            _require(condition, name, expected, getattr(self, name))
-
-        require(
-            len(self.crop_size) == 2 and min(self.crop_size) >= MIN_SIZE,
-            "crop_size", f"a height and a width of at least {MIN_SIZE} pixels",
-        )  # fmt: skip
-        low, high = self.scale_range if len(self.scale_range) == 2 else (0, 0)
-        require(0 < low <= high <= 16, "scale_range", "two factors above 0, the smaller one first")
-        for name in ("brightness", "contrast", "saturation"):
-            require(0 <= getattr(self, name) <= 1, name, "a strength in 0 ... 1")
-        require(0 <= self.hue <= 0.5, "hue", "a share of the colour circle in 0 ... 0.5")
-        require(
-            len(self.pad_value) == 3 and all(0 <= value <= 255 for value in self.pad_value),
-            "pad_value", "red, green and blue in 0 ... 255",
-        )  # fmt: skip
-        require(0 < self.cat_max_ratio <= 1, "cat_max_ratio", "a share above 0, at most 1")
-        require(0 <= self.rotation <= 180, "rotation", "degrees in 0 ... 180")
+        check_limits(self, "augmentation")
 
     @property
     def mixes(self) -> bool:

@@ -198,7 +198,7 @@ def _class_ids(names: tuple[str, ...], dataset: SegmentationDataset) -> tuple[in
     for name in names:
         if name not in dataset.class_names:
             raise ValueError(
-                f"Augmentation `copy_paste.classes`: the data set {dataset.name} has no class "
+                f"`augmentation.copy_paste.classes`: the data set {dataset.name} has no class "
                 f"{name!r}. Expected some of {', '.join(dataset.class_names)}."
                 f"{nearest(name, dataset.class_names)}"
             )

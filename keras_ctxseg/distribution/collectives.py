@@ -27,6 +27,26 @@ def all_reduce_sum(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
 
 
+def gather_columns(*matrices: tf.Tensor) -> tuple:
+    """The columns of all replicas side by side, and where this replica's stand among them.
+
+    Args:
+        matrices: (rows, columns), of as many columns; gradients do not pass.
+
+    Returns:
+        Each matrix with the columns of all replicas, and a slice.
+    """
+    if number_of_replicas() == 1:
+        return (*matrices, slice(None))
+    context = tf.distribute.get_replica_context()
+    columns = tf.shape(matrices[0])[1]
+    counts = context.all_gather(columns[None], axis=0)
+    number = context.replica_id_in_sync_group
+    start = tf.reduce_sum(counts[:number])
+    gathered = (context.all_gather(tf.stop_gradient(one), axis=1) for one in matrices)
+    return (*gathered, slice(start, start + columns))
+
+
 def synchronized_batch_norm(
     inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, shift: tf.Tensor, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -17,8 +17,8 @@ NUMBERS_UP_TO = 24  # classes; beyond, the cells are too small for figures
 def class_rows(
     result: EvaluationResult, palette: np.ndarray, content: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Name, colour, IoU with interval, accuracy and share of the labels for each class; None for no
-    score. `content` is the result's `to_dict()`."""
+    """Name, colour, IoU with interval, F1, precision, accuracy and share of the labels for each
+    class; None for no score. `content` is the result's `to_dict()`."""
     share = result.confusion.sum(axis=1) / max(1, result.confusion.sum())
     scores = result.scores
     return [
@@ -28,6 +28,8 @@ def class_rows(
             "present": bool(scores.present[k]),
             "iou": _known(scores.per_class_iou[k]),
             "interval": known_interval(content["classes"][k].get("iou_interval")),
+            "f1": _known(scores.per_class_f1[k]),
+            "precision": _known(scores.per_class_precision[k]),
             "accuracy": _known(scores.per_class_accuracy[k]),
             "share": float(share[k]),
         }
@@ -117,6 +119,8 @@ TILES = {
     "panoptic.stuff.pq": "PQ of stuff",
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",
+    "mean_precision": "mean precision",
+    "mean_f1": "mean F1 (Dice)",
     "frequency_weighted_iou": "frequency-weighted IoU",
     "boundary_iou": "boundary IoU",
     "calibration_error": "calibration error",

@@ -39,28 +39,33 @@ class EvaluationResult(ScoredImages):
         scores = self.scores
         share = self.confusion.sum(axis=1) / max(1, self.confusion.sum())
         width = max(len("frequency-weighted IoU"), *(len(name) for name in self.class_names))
-        lines = [f"{'class':{width}}  {'IoU %':>7}  {'accuracy %':>10}  {'pixels %':>8}"]
-        rows = zip(
-            self.class_names,
-            scores.per_class_iou,
-            scores.per_class_accuracy,
-            share,
-            strict=True,
-        )
-        for name, iou, accuracy, part in rows:
-            lines.append(
-                f"{name:{width}}  {_percent(iou):>7}  {_percent(accuracy):>10}  {_percent(part):>8}"
-            )
+        columns = {
+            "IoU %": (*scores.per_class_iou, scores.mean_iou),
+            "F1 %": (*scores.per_class_f1, scores.mean_f1),
+            "precision %": (*scores.per_class_precision, scores.mean_precision),
+            "accuracy %": (*scores.per_class_accuracy, scores.mean_accuracy),
+            "pixels %": share,
+        }
+        widths = {title: max(7, len(title)) for title in columns}
+
+        def line(name, cells):
+            cells = zip(cells, widths.values(), strict=True)
+            return "  ".join([f"{name:{width}}", *(f"{cell:>{size}}" for cell, size in cells)])
+
+        lines = [line("class", columns)]
+        for k, name in enumerate(self.class_names):
+            lines.append(line(name, [_percent(column[k]) for column in columns.values()]))
         lines.append("-" * len(lines[0]))
-        lines.append(f"{'mean':{width}}  {_percent(scores.mean_iou):>7}  "
-                     f"{_percent(scores.mean_accuracy):>10}")  # fmt: skip
+        means = [_percent(column[-1]) for title, column in columns.items() if title != "pixels %"]
+        lines.append(line("mean", [*means, ""]).rstrip())
         if self.intervals is not None:
             low, high = self.intervals.scores["mean_iou"]
             together = "" if self.block == 1 else f", {self.block} neighbours drawn at a time"
             lines.append(
                 f"{f'{LEVEL:.0%} interval':{width}}  {_percent(low)} to {_percent(high)}{together}"
             )
-        lines.append(f"{'pixel accuracy':{width}}  {'':>7}  {_percent(scores.pixel_accuracy):>10}")
+        pixel_accuracy = ["", "", "", _percent(scores.pixel_accuracy), ""]
+        lines.append(line("pixel accuracy", pixel_accuracy).rstrip())
         figures = {
             "frequency-weighted IoU": scores.frequency_weighted_iou,
             "mean IoU by image": self.mean_image_iou,

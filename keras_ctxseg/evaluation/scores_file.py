@@ -4,15 +4,15 @@
     source              {checkpoint: its path, from this file's folder or absolute; split,
                         overrides: ["key=value"], data: path of a recipe or null}, what
                         `ctxseg evaluate` was told; only in files that it wrote
-    mean_iou, pixel_accuracy, mean_accuracy, frequency_weighted_iou
+    mean_iou, pixel_accuracy, mean_accuracy, mean_precision, mean_f1, frequency_weighted_iou
     mean_iou_policies   {left_out, zero, with_background, without_background}
     ade20k_score        (mean IoU with absent classes as 0 + pixel accuracy) / 2
     mean_image_iou      mean over images of each image's own mean IoU
     boundary_iou        mean over classes, contours 2 % of the diagonal wide; null without details
     calibration_error   expected calibration error; null without details
     num_images, valid_pixels, ignore_label, absent_classes, absent_classes_policy
-    classes             [{id, name, present, iou, iou_interval, accuracy, boundary_iou,
-                          label_pixels, predicted_pixels}]
+    classes             [{id, name, present, iou, iou_interval, f1, precision, accuracy (recall),
+                          boundary_iou, label_pixels, predicted_pixels}]
     intervals           {level, resamples, seed, block, method, scores: {name: [low, high]}}, where
                         name is any of the figures above (policies as "mean_iou_policies.zero");
                         null where there are fewer than two images
@@ -71,6 +71,8 @@ def scores_to_dict(result: ScoredImages, source: Mapping[str, Any] | None = None
         "mean_iou": _plain(scores.mean_iou),
         "pixel_accuracy": _plain(scores.pixel_accuracy),
         "mean_accuracy": _plain(scores.mean_accuracy),
+        "mean_precision": _plain(scores.mean_precision),
+        "mean_f1": _plain(scores.mean_f1),
         "frequency_weighted_iou": _plain(scores.frequency_weighted_iou),
         "mean_iou_policies": _plain(dict(scores.mean_iou_policies)),
         "ade20k_score": _plain(scores.ade20k_score),
@@ -145,6 +147,8 @@ def _classes(result: ScoredImages) -> list[dict[str, Any]]:
             "present": bool(scores.present[k]),
             "iou": _plain(scores.per_class_iou[k]),
             "iou_interval": None if intervals is None else _plain(intervals.per_class_iou[k]),
+            "f1": _plain(scores.per_class_f1[k]),
+            "precision": _plain(scores.per_class_precision[k]),
             "accuracy": _plain(scores.per_class_accuracy[k]),
             "boundary_iou": None if boundary is None else _plain(boundary.per_class_iou[k]),
             "label_pixels": int(labelled[k]),

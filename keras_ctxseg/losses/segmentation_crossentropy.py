@@ -8,15 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ctxseg.labels.maps import (
-    alarm_factor,
-    check_label_map,
-    pixel_weights,
-    split_labels,
-)
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 from keras_ctxseg.losses.batch_mean import batch_mean
 from keras_ctxseg.losses.hard_pixels import hardest_fraction
+from keras_ctxseg.losses.pixels import read_pixels
 
 
 @keras.saving.register_keras_serializable(package="keras_ctxseg")
@@ -98,28 +93,21 @@ class SegmentationCrossentropy(keras.losses.Loss):
 
     def sum_and_count(self, y_true, y_pred, sample_weight=None):
         """The weighted sum of the pixel losses and the sum of the weights, two float scalars."""
-        labels = ops.cast(ops.convert_to_tensor(y_true), "int32")
-        logits = ops.cast(ops.convert_to_tensor(y_pred), self.dtype)
-        check_label_map(labels, logits, "SegmentationCrossentropy")
-        num_classes = logits.shape[-1]
-        valid, wrong = split_labels(labels, num_classes, self.ignore_label)
-        targets = ops.where(valid, labels, 0)
+        pixels = read_pixels(self, y_true, y_pred, sample_weight)
         # `where`, not a product: 0 * inf of an ignored pixel would be NaN.
-        losses = ops.where(valid, self._pixel_losses(targets, logits), 0.0)
-
-        weights = ops.cast(valid, self.dtype)
+        losses = self._pixel_losses(pixels.targets, pixels.logits)
+        losses = ops.where(pixels.valid, losses, 0.0)
+        weights = pixels.weights
         if self.class_weights is not None:
-            weights = weights * ops.take(self._weight_table(num_classes), targets, axis=0)
-        if sample_weight is not None:
-            weights = weights * pixel_weights(sample_weight, labels, self.dtype)
+            table = self._weight_table(pixels.logits.shape[-1])
+            weights = weights * ops.take(table, pixels.targets, axis=0)
         if self.top_k_fraction < 1.0:
             flat = ops.reshape(losses * weights, (-1,))
             counted = ops.reshape(weights > 0.0, (-1,))
             chosen = hardest_fraction(flat, counted, self.top_k_fraction)
             weights = weights * ops.reshape(chosen, ops.shape(weights))
 
-        alarm = alarm_factor(wrong, self.dtype)
-        return ops.sum(losses * weights) * alarm, ops.sum(weights) * alarm
+        return ops.sum(losses * weights) * pixels.alarm, ops.sum(weights) * pixels.alarm
 
     def _pixel_losses(self, targets, logits):
         if self.label_smoothing == 0.0:

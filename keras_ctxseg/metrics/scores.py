@@ -20,6 +20,12 @@ class SegmentationScores:
         mean_accuracy: mean of `per_class_accuracy` over the classes that the labels show.
         per_class_accuracy: (classes,) float64, right pixels / pixels with that label (recall); NaN
             for classes that no label shows.
+        mean_precision: mean of `per_class_precision` over the classes that are predicted.
+        per_class_precision: (classes,) float64, right pixels / pixels predicted as the class; NaN
+            for classes that are never predicted.
+        mean_f1: mean of `per_class_f1` over the classes that are `present`.
+        per_class_f1: (classes,) float64, the F1 score (Dice coefficient), the harmonic mean of
+            precision and recall, 2 right / (labelled + predicted); NaN for absent classes.
         frequency_weighted_iou: IoUs averaged by the share of each class among the labels.
         present: (classes,) bool, whether the labels or the predictions show the class. The other
             classes are absent and left out of the means; a class that is predicted but never a
@@ -33,6 +39,10 @@ class SegmentationScores:
     pixel_accuracy: float
     mean_accuracy: float
     per_class_accuracy: np.ndarray
+    mean_precision: float
+    per_class_precision: np.ndarray
+    mean_f1: float
+    per_class_f1: np.ndarray
     frequency_weighted_iou: float
     present: np.ndarray
     mean_iou_policies: Mapping[str, float]
@@ -69,6 +79,8 @@ def scores_from_confusion(matrix: np.ndarray, background: int | None = None) -> 
     return SegmentationScores(
         per_class_iou=per_class_iou,
         per_class_accuracy=class_accuracy(counts),
+        per_class_precision=class_precision(counts),
+        per_class_f1=class_f1(counts),
         present=~np.isnan(per_class_iou),
         mean_iou_policies=policies,
         **scores,
@@ -130,6 +142,16 @@ def class_accuracy(counts: ClassCounts) -> np.ndarray:
     return _share(counts.hits, counts.labelled)
 
 
+def class_precision(counts: ClassCounts) -> np.ndarray:
+    """(..., classes) float64: hits / predicted; NaN for classes that are never predicted."""
+    return _share(counts.hits, counts.predicted)
+
+
+def class_f1(counts: ClassCounts) -> np.ndarray:
+    """(..., classes) float64: 2 hits / (labelled + predicted); NaN for absent classes."""
+    return _share(2 * counts.hits, counts.labelled + counts.predicted)
+
+
 def mean_iou_policies(counts: ClassCounts) -> dict[str, np.ndarray]:
     """The mean IoU by the conventions in use, each of shape (...).
 
@@ -175,6 +197,8 @@ def summary_scores(counts: ClassCounts) -> dict[str, np.ndarray]:
         "mean_iou": policies["left_out"],
         "pixel_accuracy": pixel_accuracy,
         "mean_accuracy": mean_of_known(class_accuracy(counts)),
+        "mean_precision": mean_of_known(class_precision(counts)),
+        "mean_f1": mean_of_known(class_f1(counts)),
         "frequency_weighted_iou": _share(weighted, total),
         "ade20k_score": (policies["zero"] + pixel_accuracy) / 2,
         **{f"mean_iou_policies.{name}": value for name, value in policies.items()},

@@ -1,6 +1,9 @@
 """How centres, offsets and classes become segments; Panoptic-DeepLab's values."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from keras_ctxseg._limits import Limit, between, check_limits
 
 
 @dataclass(frozen=True)
@@ -18,20 +21,10 @@ class GroupingOptions:
         ValueError: a value outside these limits.
     """
 
-    threshold: float = 0.1
-    window: int = 7
-    max_instances: int = 200
-    min_stuff_area: int = 0
+    threshold: Annotated[float, Limit("a number of at least 0", lambda value: value >= 0)] = 0.1
+    window: Annotated[int, Limit("an odd number of pixels", lambda side: side > 0 and side % 2)] = 7
+    max_instances: Annotated[int, between(1, 4095)] = 200
+    min_stuff_area: Annotated[int, Limit("at least 0 pixels", lambda area: area >= 0)] = 0
 
     def __post_init__(self):
-        def require(condition: bool, name: str, expected: str):
-            if not condition:
-                value = getattr(self, name)
-                raise ValueError(
-                    f"Grouping `{name}`: expected {expected}. Received: {name}={value}"
-                )
-
-        require(self.threshold >= 0, "threshold", "a number of at least 0")
-        require(self.window >= 1 and self.window % 2 == 1, "window", "an odd number of pixels")
-        require(1 <= self.max_instances <= 4095, "max_instances", "1 to 4095")
-        require(self.min_stuff_area >= 0, "min_stuff_area", "at least 0 pixels")
+        check_limits(self, "panoptic")

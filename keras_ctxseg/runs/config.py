@@ -6,8 +6,21 @@ Imports neither Keras nor TensorFlow, so that a wrong key is reported at once.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from keras_ctxseg._limits import (
+    FOLDER_NAME,
+    SHARE_BELOW_1,
+    Count,
+    Factor,
+    Limit,
+    Positive,
+    at_least,
+    between,
+    check_limits,
+    require,
+    sides,
+)
 from keras_ctxseg._named import Named
 from keras_ctxseg._options import DottedName
 from keras_ctxseg.data.augmentation_config import AugmentationConfig
@@ -19,9 +32,9 @@ class ConfigError(ValueError):
     """A recipe that cannot be read; the message names the file, the key and what was expected."""
 
 
-def _require(condition: bool, key: str, expected: str, value: Any) -> None:
-    if not condition:
-        raise ConfigError(f"`{key}`: expected {expected}. Received: {value!r}")
+LossName = Literal[
+    "crossentropy", "focal", "dice", "tversky", "jaccard", "lovasz_softmax", "boundary"
+]
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,8 @@ class LossConfig(Named):
 
     Args:
         name: `crossentropy`, with the section's `class_weights`, `label_smoothing` and
-            `top_k_fraction`; or another one by its dotted name.
+            `top_k_fraction`; another one of `keras_ctxseg.losses` (`focal`, `dice`, `tversky`,
+            `jaccard`, `lovasz_softmax`, `boundary`); or one of others by its dotted name.
         arguments: of the loss. It also gets `ignore_label` and `num_classes`, if it has parameters
             of these names.
         weight: factor of the loss.
@@ -38,12 +52,12 @@ class LossConfig(Named):
             model has them.
     """
 
-    name: Literal["crossentropy"] | DottedName
-    weight: float = 1.0
+    name: LossName | DottedName
+    weight: Factor = 1.0
     output: str | None = None
 
     def __post_init__(self):
-        _require(self.weight >= 0, "training.losses.weight", "at least 0", self.weight)
+        check_limits(self, "training.losses", ConfigError)
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,12 @@ class MetricConfig(Named):
 StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"]
 Communication = Literal["auto", "nccl", "ring", "hierarchical"]
 LitertFormName = Literal["fp32", "fp16", "dynamic", "int8", "full_int8"]
+IMAGE_SCALE = Limit("0 < scale <= 4", lambda scale: 0 < scale <= 4)
+FORMS = Limit("at least one form, each once", lambda forms: 0 < len(forms) == len(set(forms)))
+SCALES = Limit(
+    "one factor or more, each above 0 and at most 8",
+    lambda scales: len(scales) > 0 and all(0 < scale <= 8 for scale in scales),
+)
 
 
 @dataclass(frozen=True)
@@ -78,13 +98,12 @@ class ModelConfig:
     """
 
     name: str
-    num_classes: int | None = None
+    num_classes: Annotated[int, at_least(2)] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
 
     def __post_init__(self):
-        if self.num_classes is not None:
-            _require(self.num_classes >= 2, "model.num_classes", "at least 2", self.num_classes)
+        check_limits(self, "model", ConfigError)
 
 
 @dataclass(frozen=True)
@@ -106,13 +125,16 @@ class DataConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     train_split: str = "train"
     validation_split: str = "val"
-    image_scale: float = 1.0
+    image_scale: Annotated[float, IMAGE_SCALE] = 1.0
     cache: Literal["auto"] | bool = "auto"
-    check: Literal["sample", "full", "off"] | bool = "sample"  # YAML reads a plain `off` as false
+    # YAML reads a plain `off` as false.
+    check: Annotated[
+        Literal["sample", "full", "off"] | bool,
+        Limit("sample, full or off", lambda value: value is not True),
+    ] = "sample"
 
     def __post_init__(self):
-        _require(self.check is not True, "data.check", "sample, full or off", self.check)
-        _require(0 < self.image_scale <= 4, "data.image_scale", "0 < scale <= 4", self.image_scale)
+        check_limits(self, "data", ConfigError)
 
 
 @dataclass(frozen=True)
@@ -165,79 +187,63 @@ class TrainingConfig:
             turns out damaged is passed over for the one before it.
     """
 
-    batch_size: int = 8
-    epochs: int = 30
-    steps: int | None = None
-    steps_per_epoch: int | None = None
+    batch_size: Count = 8
+    epochs: Count = 30
+    steps: Count | None = None
+    steps_per_epoch: Count | None = None
     optimizer: Literal["sgd", "adamw"] | DottedName = "sgd"
     optimizer_arguments: Mapping[str, Any] = field(default_factory=dict)
-    learning_rate: float = 0.01
+    learning_rate: Positive = 0.01
     schedule: Literal["poly", "constant"] | DottedName = "poly"
     schedule_arguments: Mapping[str, Any] = field(default_factory=dict)
-    poly_power: float = 0.9
-    warmup_steps: int = 0
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    head_lr_multiplier: float = 1.0
-    ema_momentum: float | None = None
+    poly_power: Positive = 0.9
+    warmup_steps: Annotated[int, at_least(0)] = 0
+    momentum: Annotated[float, SHARE_BELOW_1] = 0.9
+    weight_decay: Factor = 1e-4
+    head_lr_multiplier: Factor = 1.0
+    ema_momentum: Annotated[float, SHARE_BELOW_1] | None = None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    clip_norm: float | None = None
-    label_smoothing: float = 0.0
+    clip_norm: Positive | None = None
+    label_smoothing: Annotated[float, SHARE_BELOW_1] = 0.0
     class_weights: tuple[float, ...] | None = None
-    top_k_fraction: float = 1.0
+    top_k_fraction: Annotated[float, between(1e-4, 1)] = 1.0
     losses: tuple[LossConfig, ...] = ()
     metrics: tuple[MetricConfig, ...] = ()
     callbacks: tuple[Named, ...] = ()
-    auxiliary_weight: float = 0.4
-    presence_weight: float = 0.2
-    center_weight: float = 200.0
-    offset_weight: float = 0.01
-    center_sigma: float = 8.0
-    seed: int = 0
-    validate_every: int = 1
-    overlay_images: int = 4
+    auxiliary_weight: Factor = 0.4
+    presence_weight: Factor = 0.2
+    center_weight: Factor = 200.0
+    offset_weight: Factor = 0.01
+    center_sigma: Positive = 8.0
+    seed: Annotated[int, between(0, 2**32 - 1)] = 0
+    validate_every: Count = 1
+    overlay_images: Annotated[int, at_least(0)] = 4
     jit_compile: bool = False
-    steps_per_execution: int = 1
+    steps_per_execution: Count = 1
     strategy: StrategyName = "auto"
     communication: Communication = "auto"
-    accumulate_steps: int = 1
+    accumulate_steps: Count = 1
     sync_batch_norm: bool = False
     lr_multipliers: Mapping[str, Any] = field(default_factory=dict)
-    save_every_steps: int | None = None
-    save_every_minutes: float | None = None
-    keep_checkpoints: int = 2
+    save_every_steps: Count | None = None
+    save_every_minutes: Positive | None = None
+    keep_checkpoints: Count = 2
 
     def __post_init__(self):
-        for name in ("batch_size", "epochs", "steps", "steps_per_epoch", "validate_every",
-                     "steps_per_execution", "save_every_steps", "keep_checkpoints",
-                     "accumulate_steps"):  # fmt: skip
-            value = getattr(self, name)
-            _require(value is None or value >= 1, f"training.{name}", "at least 1", value)
-        for name in ("learning_rate", "poly_power", "clip_norm", "save_every_minutes",
-                     "center_sigma"):  # fmt: skip
-            value = getattr(self, name)
-            _require(value is None or value > 0, f"training.{name}", "a number above 0", value)
-        for name in ("weight_decay", "head_lr_multiplier", "auxiliary_weight", "presence_weight",
-                     "center_weight", "offset_weight", "warmup_steps",
-                     "overlay_images"):  # fmt: skip
-            value = getattr(self, name)
-            _require(value >= 0, f"training.{name}", "at least 0", value)
-        for name in ("momentum", "ema_momentum", "label_smoothing"):
-            value = getattr(self, name)
-            _require(value is None or 0 <= value < 1, f"training.{name}", "0 <= value < 1", value)
+        check_limits(self, "training", ConfigError)
         for prefix, factor in self.lr_multipliers.items():
             number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
-            key = f"training.lr_multipliers.{prefix}"
-            _require(number and factor >= 0, key, "a number of at least 0", factor)
+            require(number and factor >= 0, f"training.lr_multipliers.{prefix}",
+                    "a number of at least 0", factor, ConfigError)  # fmt: skip
+        parts = self.accumulate_steps
+        require(self.batch_size % parts == 0, "training.batch_size",
+                f"a multiple of the {parts} training.accumulate_steps", self.batch_size,
+                ConfigError)  # fmt: skip
         if self.jit_compile:
             on_one = self.strategy not in ("mirrored", "multi_worker")
-            expected = "one_device or tpu with training.jit_compile (XLA)"
-            _require(on_one, "training.strategy", expected, self.strategy)
-        parts = self.accumulate_steps
-        expected = f"a multiple of the {parts} training.accumulate_steps"
-        _require(self.batch_size % parts == 0, "training.batch_size", expected, self.batch_size)
-        fraction = self.top_k_fraction
-        _require(1e-4 <= fraction <= 1, "training.top_k_fraction", "0.0001 to 1", fraction)
+            require(on_one, "training.strategy",
+                    "one_device or tpu with training.jit_compile (XLA)", self.strategy,
+                    ConfigError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -259,33 +265,20 @@ class EvaluationConfig:
     """
 
     split: str | None = None
-    batch_size: int = 8
-    report_images: int = 6
-    block: int = 1
+    batch_size: Count = 8
+    report_images: Annotated[int, at_least(0)] = 6
+    block: Count = 1
     protocol: ProtocolName = "whole_image"
-    scales: tuple[float, ...] | None = None
+    scales: Annotated[tuple[float, ...], SCALES] | None = None
     flip: bool | None = None
     average: Average | None = None
-    window: tuple[int, int] | None = None
-    stride: tuple[int, int] | None = None
+    window: Annotated[tuple[int, int], sides(1)] | None = None
+    stride: Annotated[tuple[int, int], sides(1)] | None = None
     blend: Blend | None = None
     pad_to_window: bool | None = None
 
     def __post_init__(self):
-        _require(self.batch_size >= 1, "evaluation.batch_size", "at least 1", self.batch_size)
-        _require(self.block >= 1, "evaluation.block", "at least 1", self.block)
-        scales = self.scales
-        _require(
-            scales is None or (len(scales) > 0 and all(0 < scale <= 8 for scale in scales)),
-            "evaluation.scales", "one factor or more, each above 0 and at most 8", scales,
-        )  # fmt: skip
-        for name in ("window", "stride"):
-            sides = getattr(self, name)
-            _require(sides is None or min(sides) >= 1, f"evaluation.{name}",
-                     "height and width in pixels", sides)  # fmt: skip
-        _require(
-            self.report_images >= 0, "evaluation.report_images", "at least 0", self.report_images
-        )
+        check_limits(self, "evaluation", ConfigError)
 
 
 @dataclass(frozen=True)
@@ -311,30 +304,19 @@ class ExportConfig:
     """
 
     directory: str = "saved_models"
-    check_images: int = 32
+    check_images: Count = 32
     litert: bool = False
     onnx: bool = False
-    input_size: tuple[int, int] | None = None
-    litert_forms: tuple[LitertFormName, ...] = ("fp32",)
+    input_size: Annotated[tuple[int, int], sides(33)] | None = None
+    litert_forms: Annotated[tuple[LitertFormName, ...], FORMS] = ("fp32",)
     litert_labels: bool = False
-    calibration_images: int = 64
-    litert_check_images: int = 32
+    calibration_images: Annotated[int, at_least(32)] = 64
+    litert_check_images: Count = 32
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    warm_up: int = 4
+    warm_up: Annotated[int, between(0, 1000, "0 to 1000 requests")] = 4
 
     def __post_init__(self):
-        if self.input_size is not None:
-            _require(min(self.input_size) >= 33, "export.input_size", "sides of at least 33 pixels",
-                     self.input_size)  # fmt: skip
-        forms, count = self.litert_forms, self.calibration_images
-        expected = "at least one form, each once"
-        _require(0 < len(forms) == len(set(forms)), "export.litert_forms", expected, forms)
-        _require(count >= 32, "export.calibration_images", "at least 32", count)
-        for key in ("check_images", "litert_check_images"):
-            checks = getattr(self, key)
-            _require(checks >= 1, f"export.{key}", "at least 1", checks)
-        requests = self.warm_up
-        _require(0 <= requests <= 1000, "export.warm_up", "0 to 1000 requests", requests)
+        check_limits(self, "export", ConfigError)
 
 
 @dataclass(frozen=True)
@@ -350,7 +332,7 @@ class RunConfig:
             exports the run. They run as code: import what you trust.
     """
 
-    name: str
+    name: Annotated[str, FOLDER_NAME]
     model: ModelConfig
     data: DataConfig
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -362,10 +344,7 @@ class RunConfig:
     imports: tuple[str, ...] = ()
 
     def __post_init__(self):
-        _require(
-            self.name not in ("", ".", "..") and "/" not in self.name,
-            "name", "a folder name without '/'", self.name,
-        )  # fmt: skip
+        check_limits(self, error=ConfigError)
 
     @property
     def directory(self) -> Path:

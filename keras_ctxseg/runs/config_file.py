@@ -3,41 +3,22 @@
 Imports neither Keras nor TensorFlow.
 """
 
-import re
+import dataclasses
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
+from keras_ctxseg._yaml import MAX_BYTES, MAX_DEPTH, YamlError, parse, shown
 from keras_ctxseg.runs.config import ConfigError, RunConfig
-from keras_ctxseg.runs.config_schema import checked, construct, plain
+from keras_ctxseg.runs.config_schema import Places, checked, construct, plain
 from keras_ctxseg.runs.imports import anchored
 
+MAX_BASES = 64
+
 _Schema = TypeVar("_Schema")
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, except that `1e-4` is a number and a key given twice is an error."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1, which PyYAML follows, wants a dot and a signed exponent: it reads 1e-4 as a string.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
@@ -61,11 +42,12 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
 
 def load_typed(path: str | Path, schema: type[_Schema], overrides: Iterable[str] = ()) -> _Schema:
     """As `load_config`, of a file whose keys are the fields of another dataclass."""
-    path = Path(path)
-    values = _read_with_bases(path, schema, ())
+    values, places = _Files(schema).read(Path(path), ())
     for override in overrides:
-        values = _merged(values, _nested(override, schema))
-    return construct(_without_nulls(values), schema, str(path))
+        own, own_places = _nested(override, schema)
+        values = _merged(values, own)
+        places = dataclasses.replace(places, known=places.overridden(own_places).known)
+    return construct(_without_nulls(values), schema, places)
 
 
 def parse_override(override: str) -> tuple[str, Any]:
@@ -74,15 +56,8 @@ def parse_override(override: str) -> tuple[str, Any]:
     Raises:
         ConfigError: if there is no `=`, or what follows is not YAML.
     """
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError(f"command line: expected key=value. Received: {override!r}")
-    try:
-        return key.strip(), yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"command line: {override!r} is not valid YAML: {_one_line(error)}"
-        ) from None
+    key, value, _ = _parsed(override)
+    return key, value
 
 
 def save_config(config: RunConfig, path: str | Path) -> None:
@@ -91,49 +66,90 @@ def save_config(config: RunConfig, path: str | Path) -> None:
     Path(path).write_text("# The resolved configuration of this run.\n" + text, encoding="utf-8")
 
 
-def _read_with_bases(path: Path, schema: type, above: tuple[Path, ...]) -> dict[str, Any]:
-    resolved = path.resolve()
-    if resolved in above:
-        circle = " -> ".join(str(step) for step in (*above[above.index(resolved) :], resolved))
-        raise ConfigError(f"{path}: `base` runs in a circle: {circle}")
-    values = dict(_read(path))
-    bases = values.pop("base", [])
-    bases = [bases] if isinstance(bases, str) else bases
-    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
-        raise ConfigError(
-            f"{path}: `base`: expected a path or a list of paths. Received: {bases!r}"
-        )
-    own = checked(values, schema, str(path))
-    if own.get("imports"):
-        own["imports"] = tuple(anchored(name, path.parent) for name in own["imports"])
-    merged: dict[str, Any] = {}
-    for base in bases:
-        base_path = path.parent / base
-        if not base_path.is_file():
-            raise ConfigError(f"{path}: `base`: there is no file {base_path}")
-        merged = _merged(merged, _read_with_bases(base_path, schema, (*above, resolved)))
-    return _merged(merged, own)
+class _Files:
+    """Reads a file and those that it names as `base`, each as often as it is named."""
+
+    def __init__(self, schema: type):
+        self.schema = schema
+        self.count = 0
+
+    def read(self, path: Path, above: tuple[str, ...]) -> tuple[dict[str, Any], Places]:
+        """The merged values, and where each was set.
+
+        Args:
+            path: the file.
+            above: the files, by real path, that it is a base of.
+        """
+        real = os.path.realpath(path)
+        if real in above:
+            circle = " -> ".join((*above[above.index(real) :], real))
+            raise ConfigError(f"{path}: `base` runs in a circle: {circle}")
+        self.count += 1
+        if self.count > MAX_BASES:
+            raise ConfigError(
+                f"{path}: `base`: expected at most {MAX_BASES} files in all, each counted as often "
+                f"as it is a base. Found: more"
+            )
+        values, lines = _read(path)
+        bases = values.pop("base", [])
+        bases = [bases] if isinstance(bases, str) else bases
+        places = Places(str(path), {key: f"{path}:{line}" for key, line in lines.items()})
+        if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+            raise ConfigError(
+                f"{places.of('base')}: `base`: expected a path or a list of paths. "
+                f"Received: {shown(bases)}"
+            )
+        own = checked(values, self.schema, places)
+        if own.get("imports"):
+            own["imports"] = tuple(anchored(name, path.parent) for name in own["imports"])
+        merged: dict[str, Any] = {}
+        below = Places(str(path))
+        for base in bases:
+            base_path = path.parent / base
+            if not os.path.isfile(base_path):
+                raise ConfigError(
+                    f"{places.of('base')}: `base`: there is no file {shown(str(base_path))}"
+                )
+            found, found_places = self.read(base_path, (*above, real))
+            merged = _merged(merged, found)
+            below = below.overridden(found_places)
+        return _merged(merged, own), below.overridden(places)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1).decode("utf-8")
+    except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}") from None
     try:
-        values = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {_one_line(error)}") from None
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{path}: expected a mapping of keys. Received: {values!r}")
-    return values
+        values, lines = parse(text)
+    except YamlError as error:
+        place = str(path) if error.line is None else f"{path}:{error.line}"
+        raise ConfigError(f"{place}: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys. Received: {shown(values)}")
+    return values, lines
 
 
-def _nested(override: str, schema: type) -> dict[str, Any]:
-    key, value = parse_override(override)
+def _parsed(override: str) -> tuple[str, Any, dict[str, int]]:
+    key, separator, text = override.partition("=")
+    key = key.strip()
+    if not separator or not key or not key.isprintable() or key.count(".") >= MAX_DEPTH:
+        raise ConfigError(f"command line: expected key=value. Received: {shown(override)}")
+    try:
+        return (key, *parse(text, key))
+    except YamlError as error:
+        place = "command line" if error.key else f"command line: {shown(override)}"
+        raise ConfigError(f"{place}: {error}") from None
+
+
+def _nested(override: str, schema: type) -> tuple[dict[str, Any], Places]:
+    key, value, lines = _parsed(override)
+    places = Places("command line", dict.fromkeys([key, *lines], "command line"))
     for part in reversed(key.split(".")):
         value = {part: value}
-    return checked(value, schema, "command line")
+    return checked(value, schema, places), places
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,7 +169,3 @@ def _without_nulls(values: Any) -> Any:
     if isinstance(values, (list, tuple)):
         return type(values)(_without_nulls(value) for value in values)
     return values
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

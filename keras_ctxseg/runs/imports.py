@@ -63,7 +63,7 @@ def is_file(name: str) -> bool:
 
 def anchored(name: str, folder: Path) -> str:
     """An entry of `imports` with a relative path made absolute, from `folder`."""
-    return os.path.abspath(folder / Path(name).expanduser()) if is_file(name) else name
+    return os.path.abspath(folder / os.path.expanduser(name)) if is_file(name) else name
 
 
 def keep_files(imports: Iterable[str], folder: Path) -> tuple[str, ...]:

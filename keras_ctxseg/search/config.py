@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
+from keras_ctxseg._limits import (
+    FOLDER_NAME,
+    SHARE_BELOW_1,
+    Count,
+    Limit,
+    Positive,
+    at_least,
+    between,
+    check_limits,
+    require,
+    sides,
+)
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.backbones.block_tables import TABLES
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 from keras_ctxseg.runs.config_file import load_config, load_typed
 
-
-def _require(condition: bool, key: str, expected: str, value: Any) -> None:
-    if not condition:
-        raise ConfigError(f"`{key}`: expected {expected}. Received: {value!r}")
+COST = Limit("two numbers, the least first", lambda pair: 0 <= pair[0] < pair[1])
 
 
 @dataclass(frozen=True)
@@ -46,19 +55,15 @@ class SamplerConfig:
     """
 
     name: Literal["nsga2", "tpe"] = "nsga2"
-    population: int = 24
-    mutations: float = 3.0
-    crossover: float = 0.5
-    startup: int = 30
-    mutants: float = 0.75
+    population: Annotated[int, at_least(2)] = 24
+    mutations: Positive = 3.0
+    crossover: Annotated[float, between(0, 1)] = 0.5
+    startup: Count = 30
+    mutants: Annotated[float, between(0, 1)] = 0.75
     seed: int | None = None
 
     def __post_init__(self):
-        _require(self.population >= 2, "sampler.population", "at least 2", self.population)
-        _require(self.mutations > 0, "sampler.mutations", "a number above 0", self.mutations)
-        _require(0 <= self.crossover <= 1, "sampler.crossover", "0 to 1", self.crossover)
-        _require(self.startup >= 1, "sampler.startup", "at least 1", self.startup)
-        _require(0 <= self.mutants <= 1, "sampler.mutants", "0 to 1", self.mutants)
+        check_limits(self, "sampler", ConfigError)
 
 
 @dataclass(frozen=True)
@@ -72,17 +77,13 @@ class FilterConfig:
         draws: samples drawn for one trial before the last is taken as it is.
     """
 
-    cost: tuple[float, float] = (0.4, 1.2)
-    parameters: float = 1.5
-    used_blocks: int = 7
-    draws: int = 200
+    cost: Annotated[tuple[float, float], COST] = (0.4, 1.2)
+    parameters: Positive = 1.5
+    used_blocks: Count = 7
+    draws: Count = 200
 
     def __post_init__(self):
-        low, high = self.cost
-        _require(0 <= low < high, "filter.cost", "two numbers, the least first", self.cost)
-        _require(self.parameters > 0, "filter.parameters", "a number above 0", self.parameters)
-        _require(self.used_blocks >= 1, "filter.used_blocks", "at least 1", self.used_blocks)
-        _require(self.draws >= 1, "filter.draws", "at least 1", self.draws)
+        check_limits(self, "filter", ConfigError)
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,13 @@ class StoppingConfig:
         from_epoch: first epoch whose validation may stop a trial.
     """
 
-    quantile: float = 0.4
-    peers: int = 8
-    cost_slack: float = 1.05
-    from_epoch: int = 1
+    quantile: Annotated[float, SHARE_BELOW_1] = 0.4
+    peers: Count = 8
+    cost_slack: Annotated[float, at_least(1)] = 1.05
+    from_epoch: Count = 1
 
     def __post_init__(self):
-        _require(0 <= self.quantile < 1, "stopping.quantile", "0 <= value < 1", self.quantile)
-        _require(self.peers >= 1, "stopping.peers", "at least 1", self.peers)
-        _require(self.cost_slack >= 1, "stopping.cost_slack", "at least 1", self.cost_slack)
-        _require(self.from_epoch >= 1, "stopping.from_epoch", "at least 1", self.from_epoch)
+        check_limits(self, "stopping", ConfigError)
 
 
 @dataclass(frozen=True)
@@ -123,21 +121,17 @@ class WorkerConfig:
         keep_checkpoints: keep each trial's weights, not its log and recipe alone.
     """
 
-    beat_seconds: float = 15.0
+    beat_seconds: Positive = 15.0
     grace_seconds: float = 300.0
-    retries: int = 3
-    failures: int = 8
-    threads: int | None = None
+    retries: Annotated[int, at_least(0)] = 3
+    failures: Count = 8
+    threads: Count | None = None
     keep_checkpoints: bool = False
 
     def __post_init__(self):
-        beat, grace = self.beat_seconds, self.grace_seconds
-        _require(beat > 0, "worker.beat_seconds", "a number above 0", beat)
-        _require(grace > 2 * beat, "worker.grace_seconds", "more than two beats", grace)
-        _require(self.retries >= 0, "worker.retries", "at least 0", self.retries)
-        _require(self.failures >= 1, "worker.failures", "at least 1", self.failures)
-        _require(self.threads is None or self.threads >= 1, "worker.threads", "at least 1",
-                 self.threads)  # fmt: skip
+        check_limits(self, "worker", ConfigError)
+        require(self.grace_seconds > 2 * self.beat_seconds, "worker.grace_seconds",
+                "more than two beats", self.grace_seconds, ConfigError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -159,12 +153,12 @@ class SearchConfig:
             another database URL of SQLAlchemy's, or `grpc://HOST:PORT`.
     """
 
-    name: str
+    name: Annotated[str, FOLDER_NAME]
     recipe: str
     overrides: tuple[str, ...] = ()
     final_recipe: str | None = None
-    trials: int = 200
-    cost_size: tuple[int, int] = (512, 512)
+    trials: Count = 200
+    cost_size: Annotated[tuple[int, int], sides(33)] = (512, 512)
     warm_start: tuple[str, ...] = ("hand_dilated", "parent")
     storage: str | None = None
     output_dir: str = "runs/search"
@@ -175,13 +169,7 @@ class SearchConfig:
     worker: WorkerConfig = field(default_factory=WorkerConfig)
 
     def __post_init__(self):
-        _require(
-            self.name not in ("", ".", "..") and "/" not in self.name,
-            "name", "a folder name without '/'", self.name,
-        )  # fmt: skip
-        _require(self.trials >= 1, "trials", "at least 1", self.trials)
-        _require(min(self.cost_size) >= 33, "cost_size", "sides of at least 33 pixels",
-                 self.cost_size)  # fmt: skip
+        check_limits(self, error=ConfigError)
 
     @property
     def directory(self) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from keras_ctxseg._options import checked_options
+from keras_ctxseg.data.registry import dataset_options
 from keras_ctxseg.data_tools.checks.run import check
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 
@@ -11,7 +13,7 @@ SAMPLED_PAIRS = 32  # of each split; about a second
 
 
 def check_data(config: RunConfig, say: Callable[[str], None] = print) -> None:
-    """Run `ctx.data_tools.check` on a folder data set, as `data.check` says.
+    """Runs `ctx.data_tools.check` on a folder data set, as `data.check` says.
 
     Warnings are told; errors end the run before it begins.
 
@@ -22,11 +24,10 @@ def check_data(config: RunConfig, say: Callable[[str], None] = print) -> None:
     Raises:
         ConfigError: the data have errors; the table was told.
     """
-    options = dict(config.data.options)
-    known = {"path", "classes", "mask_format"}
     if config.data.name != "folder" or config.data.check in (False, "off"):
         return
-    if "path" not in options or not options.keys() <= known:
+    options = checked_options("Data set 'folder'", config.data.options, dataset_options("folder"))
+    if "path" not in options:
         return  # `load` has the better words for that
     full = config.data.check == "full"
     report = check(**options, sample=None if full else SAMPLED_PAIRS)

@@ -13,13 +13,29 @@ from typing import Any
 import keras
 
 from keras_ctxseg._named import Named, call, find, make, parameters
-from keras_ctxseg.losses import SegmentationCrossentropy
+from keras_ctxseg.losses import (
+    BoundaryLoss,
+    DiceLoss,
+    FocalLoss,
+    JaccardLoss,
+    LovaszSoftmaxLoss,
+    SegmentationCrossentropy,
+    TverskyLoss,
+)
 from keras_ctxseg.losses.weighted_sum import WeightedSum
 from keras_ctxseg.runs.config import ConfigError, LossConfig, TrainingConfig
 from keras_ctxseg.training.optimizers import SGD, AdamW, LossScaleOptimizer
 from keras_ctxseg.training.schedule import PolyDecay
 
 CROSSENTROPY = "crossentropy"
+_LOSSES: dict[str, type[keras.losses.Loss]] = {
+    "boundary": BoundaryLoss,
+    "dice": DiceLoss,
+    "focal": FocalLoss,
+    "jaccard": JaccardLoss,
+    "lovasz_softmax": LovaszSoftmaxLoss,
+    "tversky": TverskyLoss,
+}
 
 
 def check_names(training: TrainingConfig) -> None:
@@ -64,6 +80,8 @@ def build_losses(
         key = f"training.losses[{index}]"
         if part.name == CROSSENTROPY:
             loss = _crossentropy(training, part, key, ignore_label)
+        elif part.name in _LOSSES:
+            loss = call(_LOSSES[part.name], part, key, {"ignore_label": ignore_label})
         else:
             offered = {"ignore_label": ignore_label, "num_classes": num_classes}
             loss = make(part, key, keras.losses.Loss, offered)
@@ -125,7 +143,7 @@ def _names(training: TrainingConfig) -> Iterator[tuple[str, str]]:
         yield training.schedule, "training.schedule"
     for section in ("losses", "metrics", "callbacks"):
         for index, part in enumerate(getattr(training, section)):
-            if part.name != CROSSENTROPY:
+            if part.name not in (CROSSENTROPY, *_LOSSES):
                 yield part.name, f"training.{section}[{index}]"
 
 

@@ -6,7 +6,9 @@ from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
     confusion_matrix,
+    f1_score,
     jaccard_score,
+    precision_score,
 )
 
 from keras_ctxseg.metrics import scores_from_confusion
@@ -21,6 +23,12 @@ def test_scores_match_scikit_learn(seed):
     per_class = jaccard_score(labels, predictions, average=None)
     np.testing.assert_allclose(scores.per_class_iou, per_class, rtol=1e-12)
     assert scores.mean_iou == pytest.approx(per_class.mean(), rel=1e-12)
+    f1 = f1_score(labels, predictions, average=None)
+    np.testing.assert_allclose(scores.per_class_f1, f1, rtol=1e-12)
+    assert scores.mean_f1 == pytest.approx(f1.mean(), rel=1e-12)
+    precision = precision_score(labels, predictions, average=None)
+    np.testing.assert_allclose(scores.per_class_precision, precision, rtol=1e-12)
+    assert scores.mean_precision == pytest.approx(precision.mean(), rel=1e-12)
     assert scores.pixel_accuracy == pytest.approx(accuracy_score(labels, predictions), rel=1e-12)
     balanced = balanced_accuracy_score(labels, predictions)
     assert scores.mean_accuracy == pytest.approx(balanced, rel=1e-12)
@@ -37,6 +45,9 @@ def test_absent_classes_are_left_out_and_false_alarms_are_not():
     assert scores.mean_iou == pytest.approx((6 / 9 + 0.0 + 3 / 4) / 3)
     np.testing.assert_allclose(scores.per_class_accuracy, [6 / 8, np.nan, np.nan, 3 / 4])
     assert scores.mean_accuracy == pytest.approx((6 / 8 + 3 / 4) / 2)
+    np.testing.assert_allclose(scores.per_class_precision, [6 / 7, np.nan, 0.0, 1.0])
+    assert scores.mean_precision == pytest.approx((6 / 7 + 0.0 + 1.0) / 3)
+    np.testing.assert_allclose(scores.per_class_f1, [12 / 15, np.nan, 0.0, 6 / 7])
 
 
 def test_empty_matrix_gives_nan_without_warning(recwarn):

@@ -196,7 +196,7 @@ def test_targets_of_the_truth_give_the_truth_back():
 
 
 def test_wrong_options():
-    with pytest.raises(ValueError, match=r"Grouping `window`: expected an odd number.*window=4"):
+    with pytest.raises(ValueError, match=r"`panoptic.window`: expected an odd .*Received: 4"):
         GroupingOptions(window=4)
-    with pytest.raises(ValueError, match="`max_instances`"):
+    with pytest.raises(ValueError, match="`panoptic.max_instances`: expected 1 to 4095"):
         GroupingOptions(max_instances=0)

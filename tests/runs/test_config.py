@@ -110,7 +110,10 @@ def test_overrides_are_yaml(write, override, key, value):
         ),
         ("trainnig.epochs=1", "unknown key `trainnig`. Did you mean 'training'?"),
         ("learning_rate=1", "unknown key `learning_rate`. Did you mean 'training.learning_rate'?"),
-        ("data.zzz=1", "unknown key `data.zzz`. Known keys: data.name, data.options, data.train_"),
+        (
+            "data.zzz=1",
+            "unknown key `data.zzz`. Expected one of data.name, data.options, data.train_",
+        ),
         ("training.epochs=ten", "`training.epochs`: expected an integer. Received: 'ten' (str)."),
         ("training.epochs=1.5", "`training.epochs`: expected an integer. Received: 1.5 (float)."),
         ("training.epochs=true", "`training.epochs`: expected an integer. Received: True (bool)."),
@@ -133,7 +136,13 @@ def test_overrides_are_yaml(write, override, key, value):
         ("model.options=3", "`model.options`: expected a mapping of keys. Received: 3 (int)."),
         ("model=3", "`model`: expected a mapping of keys. Received: 3"),
         ("training.epochs", "expected key=value. Received: 'training.epochs'"),
-        ("training.epochs=[", "'training.epochs=[' is not valid YAML"),
+        ("training.learning_rate=.inf", "`training.learning_rate`: expected a number. Received: i"),
+        ("model.options={1: 2}", "`model.options`: expected a mapping of keys. Received: {1: 2}"),
+        ("MODEL.NAME=1", "unknown key `MODEL`. Did you mean 'model'? Received: MODEL={'NAME': 1}"),
+        ("model.options" + ".a" * 50 + "=1", "expected key=value. Received: 'model.options.a"),
+        ("name=!!int x", "`name`: expected a value of the type !!int. Received: 'x'"),
+        ("name='a b\t'", "`name`: expected a folder name without '/', of at most 200 printable"),
+        ("training.epochs=[", "'training.epochs=[': not valid YAML"),
     ],
 )
 def test_override_errors(write, override, message):
@@ -165,12 +174,15 @@ def test_override_errors(write, override, message):
         ),
         (
             MINIMAL + "augmentation: {crop_size: [32, 64]}",
-            "`crop_size`: expected a height and a width",
+            "`augmentation.crop_size`: expected a height and a width",
         ),
-        (MINIMAL + "augmentation: {scale_range: [2, 1]}", "`scale_range`: expected two factors"),
+        (
+            MINIMAL + "augmentation: {scale_range: [2, 1]}",
+            "`augmentation.scale_range`: expected two factors",
+        ),
         (
             MINIMAL + "augmentation: {copy_paste: {probability: 1}}",
-            "`copy_paste.classes`: expected the names of the classes to paste. Received",
+            "`augmentation.copy_paste.classes`: expected the names of the classes to paste. R",
         ),
         (
             MINIMAL + "augmentation: {rand_augment: {operations: [rotat]}}",
@@ -178,7 +190,7 @@ def test_override_errors(write, override, message):
         ),
         (
             MINIMAL + "export: {input_size: [8, 64]}",
-            "`export.input_size`: expected sides of at least",
+            "`export.input_size`: expected a height and a width of at least 33",
         ),
         (MINIMAL + "name: again", "key 'name' is given twice"),
         (MINIMAL.replace("name: trial", "name: a/b"), "`name`: expected a folder name without '/'"),
@@ -200,7 +212,7 @@ def test_file_errors(write, text, message):
 
 def test_an_error_in_a_base_names_the_base(write):
     base = write("training: {epochz: 1}", "base.yaml")
-    with pytest.raises(ConfigError, match=re.escape(f"{base}: unknown key `training.epochz`")):
+    with pytest.raises(ConfigError, match=re.escape(f"{base}:1: unknown key `training.epochz`")):
         load_config(write("base: base.yaml" + MINIMAL))
 
 
@@ -269,6 +281,35 @@ def test_a_circle_of_bases_is_shown(write):
         ConfigError, match=r"circle: .*recipe\.yaml -> .*other\.yaml -> .*recipe\.yaml"
     ):
         load_config(write("base: other.yaml" + MINIMAL))
+
+
+def test_the_number_of_bases_is_limited(write):
+    for index in range(1, 23):
+        write(f"base: [{index - 1}.yaml, {index - 1}.yaml]", f"{index}.yaml")
+    write("training: {epochs: 1}", "0.yaml")
+    with pytest.raises(ConfigError, match="`base`: expected at most 64 files in all"):
+        load_config(write("base: 22.yaml" + MINIMAL))
+
+
+def test_a_base_that_is_no_file(write, tmp_path):
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    for name in ("loop.yaml", "a" * 300, ".", "bin\\0.yaml"):
+        path = write(f'base: "{name}"' + MINIMAL)
+        with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))}:1: `base`: "):
+            load_config(path)
+    with pytest.raises(ConfigError, match="cannot read the configuration .*loop.yaml"):
+        load_config(tmp_path / "loop.yaml")
+
+
+def test_limits_name_where_the_value_was_set(write):
+    base = write("training:\n  epochs: 3\n  batch_size: 0", "base.yaml")
+    path = write("base: base.yaml" + MINIMAL)
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(base))}:3: `training.batch_size`: exp"):
+        load_config(path)
+    with pytest.raises(
+        ConfigError, match="^command line: `training.batch_size`: expected at least"
+    ):
+        load_config(path, ["training.batch_size=-1"])
 
 
 def test_a_missing_file_is_named(tmp_path):

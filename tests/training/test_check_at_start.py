@@ -70,8 +70,16 @@ def test_off(photos, check):
     assert run(photos, check=check) == ""
 
 
-def test_options_that_load_refuses_are_left_to_it(photos):
-    assert run(photos, options={"pth": "x"}) == ""
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pth": "x"}, "has no option 'pth'.*Did you mean 'path'"),
+        ({"path": 3}, "option `path`: expected a string or a path. Received: 3"),
+    ],
+)
+def test_wrong_options_are_named(photos, options, message):
+    with pytest.raises(ValueError, match=f"Data set 'folder'.* {message}"):
+        run(photos, options=options)
 
 
 @pytest.mark.parametrize("word, value", [("off", False), ("full", "full"), ("sample", "sample")])

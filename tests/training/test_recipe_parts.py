@@ -1,13 +1,14 @@
 """Optimizers, schedules, losses and metrics by name: what each gets, and what is refused."""
 
 import re
+from typing import get_args
 
 import keras
 import numpy as np
 import pytest
 
 from keras_ctxseg.losses import SegmentationCrossentropy
-from keras_ctxseg.runs.config import LossConfig, MetricConfig, Named, TrainingConfig
+from keras_ctxseg.runs.config import LossConfig, LossName, MetricConfig, Named, TrainingConfig
 from keras_ctxseg.training import SGD, LossScaleOptimizer, PolyDecay
 from keras_ctxseg.training.compilation import compile_arguments
 from keras_ctxseg.training.recipe_parts import build_callbacks, build_optimizer, check_names
@@ -174,6 +175,23 @@ def test_losses_are_added_up(make_model, rng):
     margin = losses["logits"].losses[1]
     assert (margin.ignore_label, margin.num_classes) == (7, 3)
     assert type(losses["presence_logits"]).__name__ == "ClassPresenceLoss"
+
+
+def test_the_packages_own_losses_by_name(make_model):
+    names = [name for name in get_args(LossName) if name != "crossentropy"]
+    losses = (
+        LossConfig("tversky", {"alpha": 0.1, "beta": 0.9}),
+        *(LossConfig(name) for name in names if name != "tversky"),
+    )
+    check_names(TrainingConfig(losses=losses))
+    made = compile_arguments(make_model(), TrainingConfig(losses=losses), 7, 10)["loss"]
+    parts = made["logits"].losses
+    assert {part.name for part in parts} == set(names)
+    assert all(part.ignore_label == 7 for part in parts)
+    assert parts[0].alpha == 0.1
+    wrong = TrainingConfig(losses=(LossConfig("dice", {"alpha": 1}),))
+    with pytest.raises(ValueError, match=re.escape("`training.losses[0]`: dice")):
+        compile_arguments(make_model(), wrong, 7, 10)
 
 
 def test_without_losses_the_cross_entropy_is_alone(make_model):

@@ -188,7 +188,14 @@ def _name(members: Sequence[ScoredRun]) -> str:
     return stems.pop() if len(stems) == 1 else names[0]
 
 
-METRICS = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
+METRICS = (
+    "mean_iou",
+    "pixel_accuracy",
+    "mean_accuracy",
+    "mean_precision",
+    "mean_f1",
+    "frequency_weighted_iou",
+)
 IMAGE_METRIC = "mean_image_iou"
 SCORES = (*METRICS, IMAGE_METRIC)
 

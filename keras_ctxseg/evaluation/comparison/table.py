@@ -10,6 +10,8 @@ TITLES = {
     "mean_iou": "mIoU %",
     "pixel_accuracy": "pixel acc. %",
     "mean_accuracy": "mean acc. %",
+    "mean_precision": "mean prec. %",
+    "mean_f1": "mean F1 %",
     "frequency_weighted_iou": "fw IoU %",
     "mean_image_iou": "image mIoU %",
 }

@@ -35,6 +35,8 @@ def loop_scores(confusions, draw):
         "mean_iou": scores.mean_iou,
         "pixel_accuracy": scores.pixel_accuracy,
         "mean_accuracy": scores.mean_accuracy,
+        "mean_precision": scores.mean_precision,
+        "mean_f1": scores.mean_f1,
         "frequency_weighted_iou": scores.frequency_weighted_iou,
         "mean_image_iou": np.mean([iou for iou in own if iou is not None]),
     }, scores.per_class_iou
