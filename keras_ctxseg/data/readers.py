@@ -28,6 +28,7 @@ _FORMAT = 1  # raised when the index's content changes
 _LENGTH, _FRAME = 8, 16  # bytes: a record's length; that with the two checksums
 _BUFFER = 1 << 18
 _SHOWN = 5  # faults in an error
+_DECODING = (tf.errors.OpError, UnicodeError)
 _PNG_SIZE = 16  # where a PNG file holds its width and height
 
 # Bytes of a serialised record -> scalar strings: `image` and `label`, which are encoded files, and
@@ -165,15 +166,15 @@ def _checked_sizes(
         with tf.device("CPU"):
             try:
                 parts = parse(_record_at(tf.constant(str(path)), tf.constant(start, tf.int64)))
-            except tf.errors.OpError as error:
+            except _DECODING as error:
                 return _fault(path, number, "a whole tf.train.Example with image and label", error)
             try:
                 image = decode_rgb(parts["image"])
-            except tf.errors.OpError as error:
+            except _DECODING as error:
                 return _fault(path, number, "an image as JPEG or PNG", error)
             try:
                 label = decode_grey(parts["label"]).numpy()
-            except tf.errors.OpError as error:
+            except _DECODING as error:
                 return _fault(path, number, "a label as PNG of one channel", error)
         size = tuple(image.shape[:2])
         if min(size) < MIN_SIZE:
@@ -205,7 +206,9 @@ def _checked_sizes(
 
 
 def _fault(path: Path, number: int, expected: str, found: object) -> str:
-    if isinstance(found, tf.errors.OpError):
+    if isinstance(found, UnicodeError):  # TensorFlow's message quotes the damaged bytes
+        found = "another content"
+    elif isinstance(found, tf.errors.OpError):
         found = (found.message or type(found).__name__).split("\n")[0].split(" [Op:")[0]
     return f"{path}: record {number}: expected {expected}. Found: {found}"
 
