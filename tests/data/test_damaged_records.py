@@ -1,6 +1,6 @@
 """Random damage to TFRecord files: a named error when they are loaded, or every example is read.
 
-60 damages by default; `CTXSEG_DAMAGES=2000` tries that many.
+40 damages by default; `CTXSEG_DAMAGES=2000` tries that many.
 """
 
 import os
@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_ctxseg import data
 from keras_ctxseg.data.tfrecord import write_tfrecords
 
-DAMAGES = int(os.environ.get("CTXSEG_DAMAGES", "60"))
+DAMAGES = int(os.environ.get("CTXSEG_DAMAGES", "40"))
 
 
 def damaged(content, rng):

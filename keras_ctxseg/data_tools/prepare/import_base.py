@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from keras_ctxseg.data.check_cache import stamp
 from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.annotation_schema import (
@@ -305,8 +306,13 @@ def sniffed(listing: Listing, test: Callable[[Any], bool]) -> list[str]:
     return found
 
 
-@functools.lru_cache(maxsize=64)
 def first_look(path: Path) -> Any:
+    """The content of a JSON file, remembered until the file changes."""
+    return _content(path, stamp(path))
+
+
+@functools.lru_cache(maxsize=64)
+def _content(path: Path, _: tuple[int, int]) -> Any:
     return read_json(path)
 
 
@@ -328,3 +334,11 @@ _SIDE: TypeAdapter = TypeAdapter(Side)
 def stated_size(height: Any, width: Any, source: Path, where: str) -> tuple[int, int]:
     """Height and width that an annotation file states. Raises `FileError`."""
     return validated(_SIDE, height, source, where), validated(_SIDE, width, source, where)
+
+
+def text_of(path: Path) -> str:
+    """The text of a file. Raises `FileError` where it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise FileError("unreadable", path, f"expected text in UTF-8. Found: {error}") from error

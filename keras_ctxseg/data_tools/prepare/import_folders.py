@@ -20,6 +20,7 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     Recognised,
     settle_splits,
     split_in,
+    text_of,
 )
 from keras_ctxseg.data_tools.prepare.mask_code import MaskCode, add_pair, raw_values
 from keras_ctxseg.data_tools.prepare.pairing import Pair
@@ -167,8 +168,7 @@ def _class_table(listing: Listing, masks: list[Path]) -> tuple[Mapping[str, Any]
                 ids = {color & 255: index for color, index in table.ids.items()}
                 return table.class_file(), f"classes of {file}", MaskCode(ids, table.ids)
             if name == "class_mapping.csv":  # Darwin: one grey value, or red, green and blue
-                with path.open(encoding="utf-8-sig", newline="") as text:
-                    cells = [row for row in csv.reader(text) if len(row) > 1][1:]
+                cells = [row for row in csv.reader(text_of(path).splitlines()) if len(row) > 1][1:]
                 if all(row[1].strip().isdecimal() for row in cells):
                     names = [row[0] for row in cells]
                     ids = {int(row[1]): index for index, row in enumerate(cells)}

@@ -18,6 +18,7 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     Recognised,
     settle_splits,
     split_in,
+    text_of,
 )
 from keras_ctxseg.data_tools.prepare.mask_code import Change, MaskCode, add_pair
 from keras_ctxseg.data_tools.prepare.pairing import Pair
@@ -215,8 +216,8 @@ def read_roboflow(
     pairs: dict[str, list[Pair]] = {}
     tables = [file for file in listing.like("*_classes.csv") if file.endswith("_classes.csv")]
     for file in tables:
-        with listing.path(file).open(encoding="utf-8-sig", newline="") as text:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(text) if row]
+        lines = text_of(listing.path(file)).splitlines()
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if row]
         if not rows or rows[0][0].lower() != "pixel value":
             continue  # of a multi-label classification
         names |= {int(row[0]): ",".join(row[1:]) for row in rows[1:] if row[0].isdecimal()}
@@ -257,7 +258,7 @@ def _find(listing: Listing, name: str, source: Path) -> Path | None:
 def _list(path: Path) -> list[str]:
     """Names in a list; paths of images (and masks) are cut down to them."""
     names = []
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    for line in text_of(path).splitlines():
         line = line.strip()
         if line.startswith('"'):
             names.append(line.strip('"'))

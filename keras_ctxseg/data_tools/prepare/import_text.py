@@ -25,6 +25,7 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     points_of,
     reporting,
     split_in,
+    text_of,
 )
 from keras_ctxseg.data_tools.prepare.pairing import flat_name
 
@@ -38,7 +39,7 @@ def read_yolo(listing: Listing, options: ImportOptions, problems: Problems) -> R
     evidence = ""
     for file in listing.like("*.yaml", "*.yml"):
         try:
-            content = yaml.safe_load(listing.path(file).read_text(encoding="utf-8-sig"))
+            content = yaml.safe_load(text_of(listing.path(file)))
         except (yaml.YAMLError, ValueError) as error:
             raise FileError("unreadable", listing.path(file), f"expected YAML: {error}") from error
         if isinstance(content, dict) and isinstance(content.get("names"), (list, dict)):
@@ -47,8 +48,8 @@ def read_yolo(listing: Listing, options: ImportOptions, problems: Problems) -> R
             names, evidence = [str(stated[key]) for key in keys], file
             break
     if not names and "classes.txt" in listing and listing.like("labels/*.txt"):
-        lines = listing.path("classes.txt").read_text(encoding="utf-8-sig").splitlines()
-        names, evidence = [line.strip() for line in lines if line.strip()], "classes.txt"
+        stated_names = text_of(listing.path("classes.txt")).splitlines()
+        names, evidence = [name.strip() for name in stated_names if name.strip()], "classes.txt"
     places = [file for file in listing.pictures if "images/" in file]
     if not names or not places or not listing.like("*labels/*.txt"):
         return None
@@ -58,7 +59,10 @@ def read_yolo(listing: Listing, options: ImportOptions, problems: Problems) -> R
         label = f"{head}labels/{tail.rsplit('.', 1)[0]}.txt"
         image, path = listing.path(file), listing.path(label)
         shapes: list[Shape] = []
-        lines = path.read_text(encoding="utf-8-sig").splitlines() if label in listing else []
+        lines: list[str] = []
+        if label in listing:
+            with reporting(problems, path, "file"):
+                lines = text_of(path).splitlines()
         for number, line in enumerate(lines, 1):
             words = line.split()
             if not words:
@@ -154,15 +158,15 @@ def read_kaggle(listing: Listing, options: ImportOptions, problems: Problems) ->
             shapes: dict[str, list[Shape]] = {}
             for number, row in enumerate(rows, 2):
                 with reporting(problems, path, f"line {number}"):
-                    image, text_of = row[places[0]].strip(), row[places[1]].strip()
+                    image, encoded = row[places[0]].strip(), row[places[1]].strip()
                     label = row[places[2]].strip() if places[2] is not None else "foreground"
                     if joined:
                         image, _, label = image.rpartition("_")
                     label = f"class_{label}" if label.isdecimal() else label
                     some = shapes.setdefault(image, [])
-                    if text_of.lower() not in ("", "-1", "nan", "1 0"):
+                    if encoded.lower() not in ("", "-1", "nan", "1 0"):
                         region = functools.partial(
-                            _kaggle_region, text_of, by_rows, path, f"line {number}"
+                            _kaggle_region, encoded, by_rows, path, f"line {number}"
                         )
                         some.append(Shape(label, f"line {number}", region))
         images = []

@@ -5,6 +5,7 @@ underneath, and not Datumaro: its 1.x cannot be installed beside the tested set,
 NiBabel, tensorboardX and a second OpenCV.
 """
 
+import csv
 import os
 import re
 from pathlib import Path
@@ -97,6 +98,9 @@ def recognise(
     for name in names:
         try:
             recognised = READERS[name](listing, options, problems)
+        except (UnicodeError, csv.Error) as error:
+            text = f"expected what the format {name!r} writes. Found: {error}"
+            raise FileError("unreadable", root, text) from error
         except ValueError as error:
             if len(problems) == before:
                 raise

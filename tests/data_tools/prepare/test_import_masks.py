@@ -1,12 +1,15 @@
 """Data sets of mask files, laid out as their sites and tools do, read back by Pillow alone."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_ctxseg.cli import main
+from keras_ctxseg.data_tools.prepare.importing import READERS
 
 HEIGHT, WIDTH = 36, 40
 
@@ -276,3 +279,9 @@ class TestFolders:
         masks, _, names, _ = imported()
         assert names == ["class_0", "class_1", "class_3"]
         np.testing.assert_array_equal(masks["a"], np.where(ids == 3, 2, ids))
+
+
+def test_the_guide_lists_every_format():
+    page = (Path(__file__).parents[3] / "docs/your_data.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)
+    assert sorted(listed) == sorted(READERS)
