@@ -115,6 +115,21 @@ class TestFloatImages:
         softmax = tf.nn.softmax(logits).numpy().max(axis=-1)
         np.testing.assert_allclose(alone["scores"], softmax, rtol=1e-4)
 
+    @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+    def test_numbers_that_are_not_finite_are_refused(self, serving, number):
+        images = np.float32([random_image(45, 60), random_image(45, 60)])
+        images[1, 44, 0, 2] = number
+        for answer in (serving.segment_floats, serving.logits, serving.labels):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="expected finite numbers"):
+                answer(images)
+
+    def test_images_beyond_the_limit_are_refused(self, model):
+        serving = ServingModule(model, max_pixels=50 * 50)
+        assert serving.labels(tf.zeros((2, 100, 100, 3)))["labels"].shape == (2, 100, 100)
+        for answer in (serving.segment_floats, serving.logits, serving.labels):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=r"at most 10000 pixels each"):
+                answer(tf.zeros((1, 100, 101, 3)))
+
     def test_a_family_adds_a_signature(self, model):
         def extra(module):
             @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3))])

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from keras_ctxseg.data.resampling import scaled_size
 from keras_ctxseg.export.saved_model.serving import ServingModule
 from keras_ctxseg.inference.panoptic import full_size_outputs, segments
-from keras_ctxseg.models.segmentation_model import MINIMUM_SIZE
 from keras_ctxseg.panoptic.options import GroupingOptions
 
 SIGNATURE = "panoptic"
@@ -38,24 +36,11 @@ def panoptic_signature(
 
     def make(module: ServingModule) -> dict[str, tf.types.experimental.ConcreteFunction]:
         def find(images):
-            size = tf.shape(images)[1:3]
-            inputs = images
-            if module.image_scale != 1.0:
-                inputs = tf.image.resize(images, scaled_size(size, module.image_scale))
-            seen = tf.shape(inputs)[1:3]
-            large_enough = tf.debugging.Assert(
-                tf.reduce_all(seen >= MINIMUM_SIZE),
-                [
-                    f"images: expected at least {MINIMUM_SIZE} pixels a side after scaling by"
-                    f" {module.image_scale:g}. Received [height width]",
-                    size,
-                ],
-            )
-            with tf.control_dependencies([large_enough]):
-                outputs = dict(module.forward(tf.identity(inputs)))
+            inputs = module.network_inputs(images)
+            outputs = dict(module.forward(inputs))
             # The module's graph ends before the logits' upsampling.
-            outputs["logits"] = tf.image.resize(outputs["logits"], seen)
-            outputs = full_size_outputs(outputs, inputs, size)
+            outputs["logits"] = tf.image.resize(outputs["logits"], tf.shape(inputs)[1:3])
+            outputs = full_size_outputs(outputs, inputs, tf.shape(images)[1:3])
             _, _, found = segments(outputs, thing_classes, module.ignore_label, options)
             return {
                 "segment_ids": found.ids,

@@ -37,7 +37,8 @@ class ServingModule(tf.Module):
             is scaled by it on the way in, and its logits are scaled back to the image's own size.
         class_names: one a class; their numbers where missing.
         precision: `"float32"`, or `"mixed_bfloat16"` for convolutions and products in bfloat16.
-        max_pixels: an encoded image of more is refused before its pixels are decoded.
+        max_pixels: an encoded image of more is refused before its pixels are decoded; a float
+            image, whose pixels the client has sent, if it has more than four times as many.
         outputs: the model's outputs beside `"logits"` that `forward` is to give.
         extra: makes further signatures from this module (its `forward`, `coarse_logits`, `answer`).
 
@@ -187,25 +188,45 @@ class ServingModule(tf.Module):
         Args:
             images: float32 (batch, height, width, channels) at their own size.
         """
-        size = tf.shape(images)[1:3]
-        inputs = images
+        inputs = self.network_inputs(images)
+        coarse = self.forward(inputs)["logits"]
+        sizes = [tf.shape(inputs)[1:3]] if self._upsamples else []
         if self.image_scale != 1.0:
-            inputs = tf.image.resize(images, scaled_size(size, self.image_scale))
-        input_size = tf.shape(inputs)[1:3]
+            sizes.append(tf.shape(images)[1:3])
+        return coarse, sizes
+
+    def network_inputs(self, images: tf.Tensor) -> tf.Tensor:
+        """Images at the model's scale, float32, once their size and numbers are found to be right.
+
+        Args:
+            images: float32 (batch, height, width, channels) at their own size.
+        """
+        size = tf.shape(images)[1:3]
+        # In this order: nothing is computed from images that are too large.
+        most = 4 * self._max_pixels
+        small_enough = tf.debugging.Assert(
+            tf.reduce_prod(tf.cast(size, tf.float64)) <= most,
+            [f"images: expected at most {most} pixels each. Received [height width]", size],
+        )
         large_enough = tf.debugging.Assert(
-            tf.reduce_all(input_size >= MINIMUM_SIZE),
+            tf.reduce_all(scaled_size(size, self.image_scale) >= MINIMUM_SIZE),
             [
                 f"images: expected at least {MINIMUM_SIZE} pixels a side after scaling by"
                 + f" {self.image_scale:g}. Received [height width]",
                 size,
             ],
         )
-        with tf.control_dependencies([large_enough]):
-            coarse = self.forward(tf.identity(inputs))["logits"]
-        sizes = [input_size] if self._upsamples else []
-        if self.image_scale != 1.0:
-            sizes.append(size)
-        return coarse, sizes
+        with tf.control_dependencies([small_enough, large_enough]):
+            total = tf.reduce_sum(images)  # Finite if all are, unless they are absurd; no memory.
+        finite = tf.debugging.Assert(
+            tf.math.is_finite(total),
+            ["images: expected finite numbers. Received NaN, infinity or numbers close to it."],
+        )
+        with tf.control_dependencies([finite]):
+            images = tf.identity(images)
+        if self.image_scale == 1.0:
+            return images
+        return tf.image.resize(images, scaled_size(size, self.image_scale))
 
     def _logits(self, images: tf.Tensor) -> tf.Tensor:
         logits, sizes = self.coarse_logits(images)
