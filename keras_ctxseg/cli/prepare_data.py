@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from keras_ctxseg.cli._runs import parse_size
 
 if TYPE_CHECKING:
-    from keras_ctxseg.data_tools.prepare import PreparedFolder, Splitting
+    from keras_ctxseg.data_tools.prepare import PreparedFolder, Recognised, Splitting
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -175,14 +175,21 @@ def _import(given: argparse.Namespace) -> PreparedFolder:
     by_rows = None if given.rle_order is None else given.rle_order == "rows"
     options = ImportOptions(given.classes, given.outside, given.image_folder, by_rows=by_rows,
                             label=given.label)  # fmt: skip
-    prepared, found = import_folder(
+    prepared, _ = import_folder(
         given.path, given.output, options, given.format, _splitting(given), given.exif,
-        given.skip_errors,
+        given.skip_errors, _tell,
     )  # fmt: skip
+    return prepared
+
+
+def _tell(found: Recognised) -> None:
+    images = sum(len(pairs) for pairs in found.pairs.values())
+    names = found.class_file["classes"]
+    shown = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
     print(f"Found {found.format} ({found.evidence})")
+    print(f"  {images} images, {len(names)} classes: {shown}")
     for note in found.notes:
         print(f"  {note}")
-    return prepared
 
 
 def _colors(arguments: argparse.Namespace) -> int:

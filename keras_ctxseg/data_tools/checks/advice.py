@@ -41,7 +41,7 @@ def advice(
     new = shlex.quote(f"{root}_new")
     old = shlex.quote(str(root))
     if code == "layout" and not splits:
-        return f"ctxseg prepare-data masks --images DIR --masks DIR --output {new}"
+        return f"ctxseg prepare-data import {old} --output {new}"
     if code in _CLEAN:
         also = ", which turns images that fit then" if code == "size_mismatch" else ""
         command = f"ctxseg prepare-data clean {old} --output {new}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ctxseg.data.class_file import pack_rgb
+from keras_ctxseg.data.class_file import pack_rgb, read_class_file
 from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data_tools.prepare.annotation_schema import Problems, read_json
 from keras_ctxseg.data_tools.prepare.class_list import ClassList
@@ -117,8 +117,15 @@ def _folder_pairs(listing: Listing) -> list[tuple[str, str, Path, Path]]:
         if (images := by_key.get(key))
     ]
     if pairs:
+        stems = {(split, name) for split, name, *_ in pairs}
         return [
-            (split or split_of(re.sub("annot$", "", mask.parent.name)), name, image, mask)
+            (
+                split or split_of(re.sub("annot$", "", mask.parent.name)),
+                # A stem that occurs in several folders does not tell one image from another.
+                name if len(stems) == len(pairs) else _below(image, listing),
+                image,
+                mask,
+            )
             for split, name, image, mask in pairs
         ]
     beside: dict[str, dict[str, str]] = defaultdict(dict)
@@ -139,9 +146,14 @@ def _folder_pairs(listing: Listing) -> list[tuple[str, str, Path, Path]]:
     ]
 
 
+def _below(path: Path, listing: Listing) -> str:
+    return path.relative_to(listing.root).with_suffix("").as_posix()
+
+
 def _class_table(listing: Listing, masks: list[Path]) -> tuple[Mapping[str, Any], str, MaskCode]:
     """The class file, what to say about it, and the meaning of pixels."""
     for name in (
+        "classes.json",
         "dataset_meta.json",
         "obj_class_to_machine_color.json",
         "class_mapping.csv",
@@ -152,6 +164,11 @@ def _class_table(listing: Listing, masks: list[Path]) -> tuple[Mapping[str, Any]
     ):
         for file in listing.like(name, f"*/{name}"):
             path = listing.path(file)
+            if name == "classes.json":
+                own = read_class_file(path)
+                known = np.flatnonzero(own.class_ids >= 0)
+                ids = {int(raw): int(own.class_ids[raw]) for raw in known}
+                return own.id_file(), f"classes of {file}", MaskCode(ids, own.colors)
             if name == "dataset_meta.json":
                 content = read_json(path)
                 labels = content["label_map"]
@@ -208,9 +225,15 @@ def _found_table(masks: list[Path]) -> tuple[Mapping[str, Any], str, MaskCode]:
             return table.class_file(), note, MaskCode({}, table.ids)
         seen |= set(np.unique(values).tolist())
     if seen == {0, 255}:
-        names = ("background", "foreground")
+        binary = ClassList(("background", "foreground"), 0).class_file()
         note = "0 and 255 are read as background and foreground"
-        return ClassList(names, 0).class_file(), note, MaskCode({0: 0, 255: 1})
+        return binary, note, MaskCode({0: 0, 255: 1})
+    count = len(seen)
+    if count > 2 and sorted(seen) == [int(place * 255 / (count - 1)) for place in range(count)]:
+        names = tuple(f"class_{raw}" for raw in sorted(seen))
+        note = "the ids are spread over 0 ... 255, so each is a class, 255 too"
+        code = MaskCode({raw: index for index, raw in enumerate(sorted(seen))})
+        return ClassList(names, 0).class_file(), note, code
     classes = sorted(seen - {255})
     ids = {raw: index for index, raw in enumerate(classes)} | {255: IGNORE_LABEL}
     note = "no table of classes was found: they are named after their ids, and 255 is void"

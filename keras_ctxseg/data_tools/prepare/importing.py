@@ -8,6 +8,7 @@ NiBabel, tensorboardX and a second OpenCV.
 import csv
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from keras_ctxseg._naming import nearest
@@ -166,6 +167,7 @@ def import_folder(
     splitting: Splitting | None = None,
     exif: Exif = "auto",
     skip_errors: bool = False,
+    tell: Callable[[Recognised], None] | None = None,
 ) -> tuple[PreparedFolder, Recognised]:
     """Make a data set of a folder in any of the formats of `READERS`.
 
@@ -177,6 +179,7 @@ def import_folder(
         output: the new data set's folder.
         splitting: of data without splits; 20 % to `val` if not given.
         exif, skip_errors: as in `prepare_masks`.
+        tell: called with what was recognised, before anything is written.
 
     Returns:
         The new data set, and what was recognised.
@@ -187,6 +190,8 @@ def import_folder(
     problems = Problems()
     with any_size():
         found = recognise(path, options, problems, only)
+    if tell is not None:
+        tell(found)
     prepared = write_pairs(
         output, found.pairs, found.class_file, splitting, exif, skip_errors, problems
     )

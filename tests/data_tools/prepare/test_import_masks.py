@@ -266,6 +266,33 @@ class TestFolders:
         assert names == ["class_0", "class_4"] and "named after their ids" in printed
         np.testing.assert_array_equal(masks["b"], np.where(ids == 4, 1, ids))
 
+    def test_greys_spread_evenly(self, tmp_path, imported):
+        values = blocks([0, 127, 255]).astype(np.uint8)
+        self.pairs(tmp_path / "in", values)
+        masks, printed, names, _ = imported()
+        assert names == ["class_0", "class_127", "class_255"] and "spread over 0 ... 255" in printed
+        np.testing.assert_array_equal(masks["a"], values // 127)
+
+    def test_a_folder_data_set_keeps_its_class_file(self, tmp_path, imported):
+        ids = blocks([3, 7, 9]).astype(np.uint8)
+        for seed, split in enumerate(("train", "valid")):
+            photo(tmp_path / f"in/{split}/images/{split}.png", seed)
+            save(tmp_path / f"in/{split}/labels/{split}.png", ids)
+        text(
+            tmp_path / "in/classes.json",
+            '{"classes": ["sky", "road"], "label_map": {"3": "road", "7": "sky"}, "void": 9}',
+        )
+        masks, _, names, splits = imported()
+        assert names == ["sky", "road"] and splits == {"train": "train", "valid": "val"}
+        np.testing.assert_array_equal(masks["valid"], np.select([ids == 3, ids == 7], [1, 0], 255))
+
+    def test_names_that_occur_in_several_folders(self, tmp_path, imported):
+        ids = blocks([0, 1]).astype(np.uint8)
+        for seed, video in enumerate(("one", "two")):
+            photo(tmp_path / f"in/{video}/images/0001.png", seed)
+            save(tmp_path / f"in/{video}/masks/0001.png", ids)
+        assert set(imported()[0]) == {"one__images__0001", "two__images__0001"}
+
     def test_binary(self, tmp_path, imported):
         values = blocks([0, 255]).astype(np.uint8)
         self.pairs(tmp_path / "in", values)
@@ -283,5 +310,5 @@ class TestFolders:
 
 def test_the_guide_lists_every_format():
     page = (Path(__file__).parents[3] / "docs/your_data.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)
+    listed = re.findall(r"^\| `([a-z][a-z0-9-]*)` \|", page, re.MULTILINE)
     assert sorted(listed) == sorted(READERS)
