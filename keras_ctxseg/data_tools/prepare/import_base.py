@@ -5,6 +5,7 @@ import dataclasses
 import fnmatch
 import functools
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -286,6 +287,10 @@ def reporting(problems: Problems, source: Path, where: str) -> Iterator[None]:
 _POINTS: TypeAdapter = TypeAdapter(list[Point])
 
 
+_SMALL, _LARGE = 4 << 20, 32 << 20  # bytes: what is remembered, what is not parsed twice
+_TRAITS = ("images", "annotations", "categories", "label_classes")
+
+
 def sniffed(listing: Listing, test: Callable[[Any], bool]) -> list[str]:
     """The JSON files of folders whose first files pass a test."""
     folders: dict[str, list[str]] = defaultdict(list)
@@ -307,13 +312,32 @@ def sniffed(listing: Listing, test: Callable[[Any], bool]) -> list[str]:
 
 
 def first_look(path: Path) -> Any:
-    """The content of a JSON file, remembered until the file changes."""
-    return _content(path, stamp(path))
+    """The content of a JSON file; of a large one only what tells its format."""
+    size = path.stat().st_size
+    if size > _LARGE:
+        return _traits(path)
+    return _content(path, stamp(path)) if size <= _SMALL else read_json(path)
 
 
 @functools.lru_cache(maxsize=64)
 def _content(path: Path, _: tuple[int, int]) -> Any:
+    """Remembered until the file changes: several readers look at the same files."""
     return read_json(path)
+
+
+def _traits(path: Path) -> Any:
+    """What a large file would look like if it were short: the keys that its format has."""
+    text = path.read_bytes()
+    if text.lstrip()[:1] == b"[":
+        tasks = b'"original_width"' in text and b'"data"' in text
+        return [{"data": {}, "annotations": []}] if tasks else []
+    keys = [key for key in _TRAITS if f'"{key}"'.encode() in text]
+    content: dict[str, Any] = {key: [] for key in keys}
+    if b'"segments_info"' in text and "annotations" in content:
+        content["annotations"] = [{"segments_info": []}]
+    if "images" in content and (name := re.search(rb'"file_name"\s*:\s*"([^"]*)"', text)):
+        content["images"] = [{"file_name": name[1].decode(errors="replace")}]
+    return content
 
 
 def points_of(value: Any, source: Path, where: str) -> np.ndarray:

@@ -158,6 +158,9 @@ def _supervisely_bitmap(data: str, source: Path, where: str) -> np.ndarray:
     return np.asarray(values.any(axis=-1) if values.ndim == 3 else values > 0)
 
 
+_DARWIN_AREAS = ("polygon", "complex_polygon", "mask", "raster_layer")
+
+
 def read_darwin(listing: Listing, options: ImportOptions, problems: Problems) -> Recognised | None:
     """Darwin JSON 2.0 and 1.0 of V7: polygons with holes, and masks in a raster layer."""
     files = sniffed(
@@ -172,10 +175,14 @@ def read_darwin(listing: Listing, options: ImportOptions, problems: Problems) ->
         ),
     )
     images: dict[str, list[AnnotatedImage]] = {}
+    others = 0
     for file in files:
         path = listing.path(file)
         with reporting(problems, path, "item"):
             content = read_json(path)
+            others += sum(
+                not any(key in entry for key in _DARWIN_AREAS) for entry in content["annotations"]
+            )
             if "item" in content:
                 slot = content["item"]["slots"][0]
                 names = [content["item"]["name"]]
@@ -203,7 +210,8 @@ def read_darwin(listing: Listing, options: ImportOptions, problems: Problems) ->
     if not files:
         return None
     pairs, table = painted(images, (), options, problems)
-    return Recognised("Darwin JSON (V7)", f"{len(files)} JSON files", pairs, table)
+    notes = (f"{others} annotations that are no polygon or mask are left out",) if others else ()
+    return Recognised("Darwin JSON (V7)", f"{len(files)} JSON files", pairs, table, notes)
 
 
 def _darwin_shapes(annotations, size: tuple[int, int], source: Path, problems: Problems):

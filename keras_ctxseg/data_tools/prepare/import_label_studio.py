@@ -1,6 +1,8 @@
 """Label Studio's JSON and its brush PNGs."""
 
+import base64
 import functools
+import io
 import re
 import urllib.parse
 from collections.abc import Mapping
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from pydantic import TypeAdapter
 
 from keras_ctxseg.data.images import FileError
@@ -133,6 +136,8 @@ def _merged(results: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str, di
     for key, value in values.items():
         if "rle" in value:
             kind = "brush"
+        elif "imageDataURL" in value:
+            kind = "bitmask"
         elif "points" in value:
             kind = "polygon"
         elif "radiusX" in value:
@@ -175,6 +180,8 @@ def _label_studio_region(
             text = f"{where}: expected run lengths of {height}x{width}x4. Found: {len(channels)}"
             raise FileError("unreadable", source, text)
         return channels.reshape(height, width, 4)[..., 3] > 0
+    if kind == "bitmask":
+        return _bitmask(value["imageDataURL"], height, width, source, where)
     percent = np.array([width, height]) / 100
     if kind == "polygon":
         points = points_of(value["points"], source, f"{where}.points") * percent
@@ -188,6 +195,21 @@ def _label_studio_region(
     corners = [(x, y), (x + a, y), (x + a, y + b), (x, y + b)]
     box = rotated_box(corners, angle, (x, y))  # Label Studio turns about the first corner
     return coco_polygons([box], height, width, source, where)
+
+
+def _bitmask(url: str, height: int, width: int, source: Path, where: str) -> np.ndarray:
+    """A mask of Label Studio's BitMask tool: a PNG, black outside, in a data URL."""
+    try:
+        encoded = base64.b64decode(url.partition("base64,")[2], validate=True)
+        with Image.open(io.BytesIO(encoded)) as image:
+            rgba = np.asarray(image.convert("RGBA"))
+    except (AttributeError, ValueError, OSError, SyntaxError) as error:
+        text = f"{where}.imageDataURL: expected a PNG in base64. Found: {error}"
+        raise FileError("unreadable", source, text) from error
+    if rgba.shape[:2] != (height, width):
+        text = f"{where}.imageDataURL: expected {height}x{width}. Found: {rgba.shape[:2]}"
+        raise FileError("size_mismatch", source, text)
+    return (rgba[..., :3].max(axis=-1) > 0) & (rgba[..., 3] > 0)
 
 
 def label_studio_rle(data: Any, source: Path, where: str) -> np.ndarray:
@@ -232,6 +254,10 @@ def label_studio_rle(data: Any, source: Path, where: str) -> np.ndarray:
         end = index + 1 + read(widths[read(2)])
         if repeated:
             values[index:end] = read(word) & 255
+        elif word == 8:
+            count = min(end, size) - index
+            block = read(8 * count).to_bytes(count, "big")
+            values[index : index + count] = np.frombuffer(block, np.uint8)
         else:
             for number in range(index, min(end, size)):
                 values[number] = read(word) & 255

@@ -18,6 +18,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from keras_ctxseg.cli import main
+from keras_ctxseg.data_tools.prepare import import_base
 
 HEIGHT, WIDTH = 44, 60
 STAR = [[10.0, 6.0], [50.0, 4.0], [54.0, 38.0], [30.0, 18.0], [8.0, 40.0]]
@@ -307,6 +308,27 @@ class TestLabelStudio:
         assert names == ["background", "Big Car", "Road"] and "brush PNGs" in printed
         np.testing.assert_array_equal(masks["0a1b2c3d-my photo"], region)
 
+    def test_bitmask(self, folder, imported):
+        buffer = io.BytesIO()
+        Image.fromarray(blob().astype(np.uint8) * 255).save(buffer, "PNG")
+        url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        result = {"id": "m", "type": "bitmasklabels", **CONTROL,
+                  "value": {"imageDataURL": url, "bitmasklabels": ["Car"]}}  # fmt: skip
+        write(folder / "project-1.json", self.tasks(folder, [result]))
+        np.testing.assert_array_equal(imported()[0]["0a1b2c3d-my photo"], blob())
+
+    def test_colours_in_the_brush(self, folder, imported):
+        """The editor packs red, green, blue and alpha; alpha alone counts."""
+        pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4)).astype(np.uint8)
+        pixels[..., 3] = blob() * 255
+        result = self.brush(blob(), "Car")
+        bits = f"{pixels.size:032b}{7:05b}" + "".join(f"{n - 1:04b}" for n in (3, 4, 8, 16))
+        bits += f"011{pixels.size - 1:016b}" + "".join(f"{value:08b}" for value in pixels.ravel())
+        bits += "0" * (-len(bits) % 8)
+        result["value"]["rle"] = [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)]
+        write(folder / "project-1.json", self.tasks(folder, [result]))
+        np.testing.assert_array_equal(imported()[0]["0a1b2c3d-my photo"], blob())
+
     def test_rectangle_turned_about_its_corner(self, folder, imported):
         value = {"x": 50, "y": 25, "width": 20, "height": 50, "rotation": 90,
                  "rectanglelabels": ["Car"]}  # fmt: skip
@@ -562,6 +584,10 @@ class TestCoco:
         masks, _, names = imported()
         assert names == ["background", "car"]
         np.testing.assert_array_equal(masks["a"], blob())
+
+    def test_large_files_are_recognised_by_their_keys(self, folder, imported, monkeypatch):
+        monkeypatch.setattr(import_base, "_LARGE", 100)
+        self.test_roboflow_folders(folder, imported)
 
     def test_panoptic(self, folder, imported):
         segments = np.where(blob(1), 70000, np.where(blob(2), 300, 0))
