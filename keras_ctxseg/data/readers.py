@@ -23,6 +23,8 @@ from keras_ctxseg.data.augmentation_config import MIN_SIZE
 from keras_ctxseg.data.check_cache import cache_folder, stamp
 from keras_ctxseg.data.class_file import id_ranges
 from keras_ctxseg.data.decoding import decode_grey, decode_rgb
+from keras_ctxseg.data.folder_checks import BINARY_ADVICE
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 _FORMAT = 1  # raised when the index's content changes
 _LENGTH, _FRAME = 8, 16  # bytes: a record's length; that with the two checksums
@@ -161,6 +163,8 @@ def _checked_sizes(
         for number, start in enumerate(starts)
     ]
 
+    seen: set[int] = set()
+
     def check(place) -> tuple[int, int] | str:
         path, number, start = place
         with tf.device("CPU"):
@@ -182,6 +186,7 @@ def _checked_sizes(
         if label.shape[:2] != size:
             return _fault(path, number, f"a label of its image's size {size}", label.shape[:2])
         present = np.unique(label)
+        seen.update(present.tolist())
         unknown = present[class_ids[present] < 0]
         if unknown.size:
             known = id_ranges(np.flatnonzero(class_ids >= 0))
@@ -202,6 +207,9 @@ def _checked_sizes(
     if faults:
         more = f"\n... and {len(faults) - _SHOWN} more." if len(faults) > _SHOWN else ""
         raise ValueError("\n".join(faults[:_SHOWN]) + more)
+    classes = class_ids[(class_ids >= 0) & (class_ids != IGNORE_LABEL)]
+    if seen == {0, IGNORE_LABEL} and class_ids[IGNORE_LABEL] == IGNORE_LABEL and classes.max() == 1:
+        raise ValueError(f"{paths[0]}: expected labels of two classes. {BINARY_ADVICE}")
     return np.array(found, np.int64).reshape(-1, 2)
 
 

@@ -218,6 +218,27 @@ def test_damaged_bytes_are_named(altered):
         load()
 
 
+def test_labels_of_0_and_255_alone_are_refused(write_folder, tmp_path):
+    image = tf.io.encode_png(np.zeros((40, 40, 3), np.uint8)).numpy()
+    label = np.zeros((40, 40), np.uint8)
+    label[:9] = 255
+    features = {
+        "image/encoded": image,
+        "image/segmentation/class/encoded": png(label),
+    }
+    features = {
+        key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for key, value in features.items()
+    }
+    with tf.io.TFRecordWriter(str(tmp_path / "train-0")) as writer:
+        example = tf.train.Example(features=tf.train.Features(feature=features))
+        writer.write(example.SerializeToString())
+    pattern = {"train": str(tmp_path / "train-0")}
+    with pytest.raises(ValueError, match=r'train-0: expected labels of two classes. .*"255": 1'):
+        data.load("tfrecord", pattern=pattern, num_classes=2)
+    assert data.load("tfrecord", pattern=pattern, num_classes=3).splits == {"train": 1}
+
+
 def test_files_of_validation_are_the_split_val(dataset, tmp_path):
     for split, name in (("train", "train"), ("val", "validation")):
         (file,) = write_tfrecords(dataset, split, tmp_path)
