@@ -5,6 +5,8 @@ import functools
 from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from keras_ctxseg._text import is_clean
+
 
 @dataclasses.dataclass(frozen=True)
 class Limit:
@@ -34,15 +36,18 @@ def between(low: float, high: float, what: str = "") -> Limit:
 
 def sides(least: int) -> Limit:
     """Height and width in pixels."""
-    expected = f"a height and a width of at least {least} pixels"
+    expected = f"height and width of at least {least} pixels"
     return Limit(expected, lambda pair: len(pair) == 2 and min(pair) >= least)
 
 
 SHARE_BELOW_1 = Limit("0 <= value < 1", lambda value: 0 <= value < 1)
 FOLDER_NAME = Limit(
-    "a folder name without '/', of at most 200 printable characters",
+    "a folder name without '/' and control characters, of at most 200 bytes",
     lambda name: (
-        name not in ("", ".", "..") and "/" not in name and name.isprintable() and len(name) <= 200
+        name not in ("", ".", "..")
+        and "/" not in name
+        and is_clean(name)
+        and len(name.encode()) <= 200
     ),
 )
 

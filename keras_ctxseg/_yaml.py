@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from keras_ctxseg._text import is_clean, shown
+
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 MAX_VALUES = 20_000
@@ -168,21 +170,8 @@ class _Reader:
             raise YamlError(
                 f"expected a value of the type !!{kind}. Received: {text!r}", line, key
             ) from None
-        if kind == "str" and not _is_clean(value):
+        if kind == "str" and not is_clean(value, "\n\t"):
             raise YamlError(
                 f"expected text without control characters. Received: {shown(value)}", line, key
             )
         return value
-
-
-def shown(value: Any) -> str:
-    """A value for a message, cut to a line."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:190]}... ({len(text)} characters)"
-
-
-def _is_clean(text: str) -> bool:
-    """Whether there are neither control characters but line breaks and tabs, nor half a pair."""
-    return not re.search(
-        "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u202a-\u202e]", text
-    )

@@ -18,18 +18,21 @@ file does not mention is an error in the mask that holds it.
 import dataclasses
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_ctxseg._naming import nearest
+from keras_ctxseg._text import is_clean, shown
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data.palettes import default_palette
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 _KEYS = ("classes", "void", "ignore_label", "label_map", "palette", "void_colors", "things")
 _RAW_IDS = 1 << 16
+_LARGEST = 4 * 2**20  # bytes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,14 +85,27 @@ def read_class_file(path: str | os.PathLike) -> ClassTable:
         FileError: no such file, no JSON, or a key with a wrong value; names file and key.
     """
     try:
-        with open(path, encoding="utf-8-sig") as file:  # editors of Windows write a mark first
-            content = json.load(file)
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ValueError(f"more than {_LARGEST // 2**20} MiB")
+        # Editors of Windows write a mark first.
+        content = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_distinct)
     except FileNotFoundError:
         text = 'expected a file with the classes\' names, {"classes": ["sky", ...], "void": 255}. '
         raise FileError("class_file", path, f"{text}Found: no such file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FileError("class_file", path, f"expected JSON. Found: {error}") from error
     return _ClassFile(path, content).table()
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, whose keys may not repeat."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {shown(twice)} given twice")
+    return content
 
 
 class _ClassFile:
@@ -106,17 +122,17 @@ class _ClassFile:
         names = content.get("classes")
         distinct = isinstance(names, list) and len({str(name) for name in names}) == len(names)
         self.require(
-            distinct and 1 <= len(names) <= IGNORE_LABEL and all(isinstance(n, str) for n in names),
+            distinct and 1 <= len(names) <= IGNORE_LABEL and all(map(_is_name, names)),
             "classes",
-            f"a list of 1 to {IGNORE_LABEL} different names",
+            f"a list of 1 to {IGNORE_LABEL} different names without control characters",
             names,
         )
         self.names = names
 
     def require(self, condition, key, expected, found):
         if not condition:
-            where = f"`{key}`: " if key else ""
-            text = f"{where}expected {expected}. Found: {found!r}"
+            where = f"`{key}`: " if key and is_clean(key) else ""
+            text = f"{where}expected {expected}. Found: {shown(found)}"
             raise FileError("class_file", self.path, text)
 
     def table(self) -> ClassTable:
@@ -155,7 +171,7 @@ class _ClassFile:
         label_map = self.content.get("label_map", {str(i): i for i in range(len(self.names))})
         self.require(isinstance(label_map, dict), "label_map", "an object", label_map)
         for raw, target in label_map.items():
-            valid = raw.isdecimal() and int(raw) < _RAW_IDS
+            valid = raw.isascii() and raw.isdecimal() and len(raw) < 9 and int(raw) < _RAW_IDS
             self.require(valid, "label_map", f"raw ids in 0 ... {_RAW_IDS - 1} as keys", raw)
             table[int(raw)] = self.target(raw, target)
         for key in ("void", "ignore_label"):
@@ -201,6 +217,10 @@ class _ClassFile:
         colors = [tuple(color) for color in value]
         self.require(len(set(colors)) == len(colors), key, "different colours", value)
         return colors
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and is_clean(value)
 
 
 def pack_rgb(color) -> int:

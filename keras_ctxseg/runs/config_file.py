@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from keras_ctxseg._yaml import MAX_BYTES, MAX_DEPTH, YamlError, parse, shown
+from keras_ctxseg._text import is_clean, shown
+from keras_ctxseg._yaml import MAX_BYTES, MAX_DEPTH, YamlError, parse
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 from keras_ctxseg.runs.config_schema import Places, checked, construct, plain
 from keras_ctxseg.runs.imports import anchored
@@ -135,7 +136,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 def _parsed(override: str) -> tuple[str, Any, dict[str, int]]:
     key, separator, text = override.partition("=")
     key = key.strip()
-    if not separator or not key or not key.isprintable() or key.count(".") >= MAX_DEPTH:
+    if not separator or not key or not is_clean(key) or key.count(".") >= MAX_DEPTH:
         raise ConfigError(f"command line: expected key=value. Received: {shown(override)}")
     try:
         return (key, *parse(text, key))

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg._options import MISMATCH, convert, describe, suggest
-from keras_ctxseg._yaml import shown
+from keras_ctxseg._text import shown
 from keras_ctxseg.runs.config import ConfigError, RunConfig
 
 

@@ -188,7 +188,7 @@ def test_eager_and_tf_data_agree():
 @pytest.mark.parametrize(
     "setting, expected",
     [
-        ({"crop_size": (32, 64)}, r"`augmentation.crop_size`: expected a height and"),
+        ({"crop_size": (32, 64)}, r"`augmentation.crop_size`: expected height and"),
         ({"scale_range": (2, 1)}, r"`augmentation.scale_range`: expected two factors above 0"),
         ({"scale_range": (0, 1)}, r"Received: \(0, 1\)"),
         ({"brightness": 1.5}, r"`augmentation.brightness`: expected .* 0 ... 1. Received: 1.5"),
