@@ -22,6 +22,7 @@ from keras_ctxseg.convert.report import ConversionError
 # Hexadecimal digits of each. PyTorch's file names carry the first eight of a SHA-256.
 _DIGITS = {"sha256": range(8, 65), "sha1": range(40, 41), "md5": range(32, 33)}
 _URL = re.compile(r"^(https?|file)://")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ def parse_location(text: str, sources: Collection[str]) -> Location:
         sources: Names of sources.
 
     Raises:
-        ConversionError: If the source is unknown, or the URL has no checksum that can be one.
+        ConversionError: If the source is unknown, or the URL is not https or has no checksum.
     """
     source, place = "", text
     prefix = re.match(r"^([a-z][\w-]+):(?!//)", text)
@@ -65,8 +66,13 @@ def parse_location(text: str, sources: Collection[str]) -> Location:
             )
     if not _URL.match(place):
         if "://" in place:
-            raise ConversionError(f"`weights`: expected a path, http(s):// or file://. {place!r}")
+            raise ConversionError(f"`weights`: expected a path, https:// or file://. {place!r}")
         return Location(source, place)
+    if not _is_safe(place):
+        raise ConversionError(
+            f"`weights`: expected https://, as anybody on the way can change what http:// gives. "
+            f"Received: {place!r}"
+        )
     place, _, checksum = place.partition("#")
     algorithm, _, digest = checksum.partition("=")
     digest = digest.lower()
@@ -98,15 +104,21 @@ def fetch(location: Location) -> Path:
     """Returns the file behind an URL, from the cache if it is there and whole.
 
     A download goes to a temporary file beside its place, and to its place only when its checksum is
-    right: whatever happens on the way, the cache never holds part of a file.
+    right: whatever happens on the way, the cache never holds part of a file. The first download's
+    full SHA-256 is kept beside the file, as some published checksums are short: later downloads of
+    the URL have to give the same file.
 
     Raises:
         ConversionError: If the URL cannot be reached, breaks off, or gives another file.
     """
     name = PurePosixPath(unquote(urlsplit(location.place).path)).name or "weights"
     target = cache_folder() / f"{location.digest[:16]}-{name}"
+    record = target.with_name(f"{target.name}.sha256")
+    known = _recorded(record)
     if target.is_file() and _digest_of(target, location.algorithm).startswith(location.digest):
-        return target
+        full = _digest_of(target, "sha256")
+        if full == (known or full):
+            return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
@@ -114,41 +126,72 @@ def fetch(location: Location) -> Path:
         raise ConversionError(f"no cache for weights: {error}") from error
     try:
         with os.fdopen(descriptor, "wb") as file:
-            digest = _download(location, file, name)
+            _download(location, file, name)
+        digest = _digest_of(Path(part), location.algorithm)
         if not digest.startswith(location.digest):
             raise ConversionError(
                 f"{location.place}: wrong checksum, so it is not kept. "
                 f"Expected {location.algorithm} {location.digest}, found {digest}"
             )
+        full = _digest_of(Path(part), "sha256")
+        if full != (known or full):
+            raise ConversionError(
+                f"{location.place}: another file than at the first download, so it is not kept. "
+                f"Expected sha256 {known}, found {full}. If its publisher says that it was "
+                f"replaced, delete {record}"
+            )
         os.replace(part, target)
+        record.write_text(f"{full}\n", encoding="ascii")
     finally:
         Path(part).unlink(missing_ok=True)
     return target
 
 
-def _download(location: Location, file, name: str) -> str:
-    """Copies what is behind the URL to `file` and returns its digest."""
+def _recorded(record: Path) -> str | None:
+    """The SHA-256 of an earlier download; None where there was none or its record is damaged."""
+    try:
+        text = record.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return text if re.fullmatch("[0-9a-f]{64}", text) else None
+
+
+def _is_safe(url: str) -> bool:
+    """Whether nobody between here and the server can change what an URL gives."""
+    parts = urlsplit(url)
+    return parts.scheme in ("https", "file") or parts.hostname in _LOOPBACK
+
+
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if not _is_safe(newurl) or newurl.startswith("file:"):
+            raise urllib.error.URLError(f"it leads on to {newurl!r}, expected https://")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _download(location: Location, file, name: str) -> None:
+    """Copies what is behind the URL to `file`."""
     from tqdm import tqdm
 
-    digest = hashlib.new(location.algorithm, usedforsecurity=False)
+    opener = urllib.request.build_opener(_SafeRedirects)
     try:
-        with urllib.request.urlopen(location.place, timeout=_TIMEOUT) as response:
+        with opener.open(location.place, timeout=_TIMEOUT) as response:
             length = response.headers.get("Content-Length")
             size = int(length) if length else None
             hidden = not sys.stderr.isatty()
             with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=hidden) as bar:
                 while chunk := response.read(_CHUNK):
                     file.write(chunk)
-                    digest.update(chunk)
                     bar.update(len(chunk))
         if size is not None and file.tell() != size:
             raise ConversionError(
                 f"{location.place}: the connection broke off after {file.tell()} of {size} bytes"
             )
-    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+        if isinstance(error, ConversionError):
+            raise
         reason = getattr(error, "reason", None) or error
         raise ConversionError(f"{location.place}: cannot be fetched ({reason})") from error
-    return digest.hexdigest()
 
 
 def _digest_of(path: Path, algorithm: str) -> str:

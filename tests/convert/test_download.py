@@ -4,12 +4,15 @@ import contextlib
 import hashlib
 import http.server
 import threading
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
 
 import keras_ctxseg as ctx
 from keras_ctxseg.convert import ConversionError
+from keras_ctxseg.convert import location as location_module
 from keras_ctxseg.convert.location import Location, cache_folder, fetch, parse_location
 from tests.convert.torch_files import write_pth
 from tests.convert.torch_networks import Weights, resnet_weights
@@ -76,7 +79,38 @@ def test_a_file_is_fetched_once(cache, checksum):
         assert fetch(location).read_bytes() == CONTENT
     assert asked == ["/w.pth", "/w.pth"]
     assert fetch(location) == path  # The server is gone.
-    assert [file.name for file in cache.iterdir()] == [path.name]
+    assert {file.name for file in cache.iterdir()} == {path.name, f"{path.name}.sha256"}
+
+
+def test_another_file_than_the_first_is_refused(cache):
+    """Eight digits are 32 bits, which somebody can hit."""
+    other = b"x" + CONTENT
+    with server() as (url, _):
+        location = Location("", f"{url}/w.pth", "sha256", "")  # any digest begins with it
+        path = fetch(location)
+    path.unlink()
+    with server(other) as (url, _):
+        location = Location("", f"{url}/w.pth", "sha256", "")
+        with pytest.raises(ConversionError, match=f"another file.*sha256 {DIGEST}.*delete .*sha2"):
+            fetch(location)
+        assert not path.exists()
+        path.write_bytes(other)  # Changed in the cache: neither used nor downloaded.
+        with pytest.raises(ConversionError, match="another file"):
+            fetch(location)
+        (cache / f"{path.name}.sha256").write_text("damaged")
+        assert fetch(location).read_bytes() == other
+
+
+def test_https_is_never_left(cache, monkeypatch):
+    monkeypatch.setattr(location_module, "_LOOPBACK", ())
+    with server() as (url, asked):
+        with pytest.raises(ConversionError, match="expected https://.*Received: 'http://127"):
+            _location(f"{url}/w.pth")
+        handler = location_module._SafeRedirects()
+        for target in (url, "file:///etc/passwd", "http://example.org/x"):
+            with pytest.raises(urllib.error.URLError, match="leads on to"):
+                handler.redirect_request(urllib.request.Request(url), None, 302, "", {}, target)
+    assert asked == []
 
 
 def test_what_is_wrong_is_not_kept(cache):

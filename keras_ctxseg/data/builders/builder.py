@@ -68,9 +68,37 @@ class SegmentationBuilder(
         if self._source is not None:
             return dict.fromkeys(urls, self._source)
         folders = dl_manager.download_and_extract(dict(urls))
+        check_first_downloads(dl_manager)
         if not isinstance(folders, Mapping):  # TFDS' test case gives one folder for all archives
             folders = dict.fromkeys(urls, folders)
         return {key: epath.Path(folder) for key, folder in folders.items()}
+
+
+def check_first_downloads(dl_manager: Any) -> None:
+    """Records the SHA-256 of each archive at its first download, and refuses another one later.
+
+    Some publishers give no checksums. `first_downloads.tsv` in TFDS' download folder has a line for
+    each URL.
+
+    Raises:
+        NonMatchingChecksumError: naming the URL, what was expected and what was found.
+    """
+    record = epath.Path(dl_manager.download_dir) / "first_downloads.tsv"
+    lines = record.read_text().splitlines() if record.exists() else []
+    known = {url: digest for url, _, digest in (line.partition("\t") for line in lines)}
+    # TFDS gives no other access to what it has computed.
+    found = {url: info.checksum for url, info in dl_manager._recorded_url_infos.items()}
+    for url, digest in found.items():
+        if known.get(url, digest) != digest:
+            raise download_manager.NonMatchingChecksumError(
+                f"{url} is another file than at its first download: expected sha256 {known[url]}, "
+                f"found {digest}. If its publisher says that it was replaced, delete its line in "
+                f"{record}"
+            )
+    if not found.keys() <= known.keys():
+        partial = record.with_name(f".{record.name}.{os.getpid()}")
+        partial.write_text("".join(f"{url}\t{each}\n" for url, each in {**known, **found}.items()))
+        partial.replace(record)
 
 
 def example(name: str, image: epath.Path, label: np.ndarray, **more) -> tuple[str, dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.io
 import tensorflow as tf
 from PIL import Image
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 from keras_ctxseg import data
 from keras_ctxseg.data import registry
@@ -17,6 +19,7 @@ from keras_ctxseg.data.builders import (
     coco_classes,
     pascal_context,
 )
+from keras_ctxseg.data.builders.builder import check_first_downloads
 from tests.fixtures.dummy_datasets.write import DUMMY_DATASETS, load_dummy, write_dummy
 
 
@@ -275,6 +278,22 @@ def test_missing_archives_are_named(tmp_path):
         data.load("cityscapes", data_dir=tmp_path / "prepared", manual_dir=tmp_path)
     with pytest.raises(ValueError, match=r"ADE20K.* could not be prepared: .*give the folder"):
         data.load("ade20k", data_dir=tmp_path / "prepared", source=tmp_path / "nothing")
+
+
+def test_another_archive_than_the_first_is_refused(tmp_path):
+    def manager(**checksums):
+        infos = {url: SimpleNamespace(checksum=digest) for url, digest in checksums.items()}
+        return SimpleNamespace(download_dir=tmp_path, _recorded_url_infos=infos)
+
+    check_first_downloads(manager(a="11"))
+    check_first_downloads(manager(a="11", b="22"))
+    with pytest.raises(NonMatchingChecksumError, match=r"b is another file.*sha256 22, found 33"):
+        check_first_downloads(manager(a="11", b="33"))
+    record = tmp_path / "first_downloads.tsv"
+    assert record.read_text() == "a\t11\nb\t22\n"
+    record.write_text("a\t11\n")
+    check_first_downloads(manager(b="33"))
+    assert record.read_text() == "a\t11\nb\t33\n"
 
 
 def test_options_are_checked(folder, tmp_path):
