@@ -1,6 +1,6 @@
 """From a checkpoint's arrays to a model's weights, by a source's table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -43,7 +43,8 @@ def map_weights(
         backbone_only: Whether a head in the checkpoint is left.
 
     Raises:
-        ConversionError: If the checkpoint is of another architecture, or a shape differs.
+        ConversionError: If the checkpoint is of another architecture, a shape differs, or values
+            are none that a network could have learned.
     """
     bricks = bricks_of(model)
     table = _table(source, bricks, model.name)
@@ -79,6 +80,7 @@ def map_weights(
         for key, variable in variables.items():
             if tuple(variable.shape) != ours[key].shape:
                 raise shape_error(origin, variable, names[key], ours[key].shape)
+        _check_values(arrays, names.values(), origin)
         fold(ours, brick, table.epsilon if epsilon is None else epsilon)
         for key, variable in variables.items():
             values[variable.path] = ours[key]
@@ -98,6 +100,16 @@ def map_weights(
         tuple(reinitialized),
         notes_on(model, table, source),
     )
+
+
+def _check_values(arrays: Mapping, names: Iterable[str], origin: str) -> None:
+    """Refuses what no trained network has; HDF5 and old PyTorch files have no checksums."""
+    for name in names:
+        array = np.asarray(arrays[name])
+        if not np.all(np.isfinite(array)):
+            raise ConversionError(f"{origin}: {name} holds NaN or infinity; the file is damaged")
+        if array.ndim > 1 and not np.any(array):
+            raise ConversionError(f"{origin}: {name} holds zeros alone; the file is damaged")
 
 
 def _carry_over_channels(values: dict[str, np.ndarray], brick: Brick) -> None:

@@ -5,15 +5,26 @@ Keras' files are `.keras`, `.weights.h5`, and the `.h5` of Keras 1 and 2. No lay
 
 import io
 import json
+import math
 import struct
 import tarfile
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from keras_ctxseg._untrusted import (
+    UNREADABLE,
+    LimitError,
+    check_hdf5,
+    check_unpacked,
+    check_zip,
+    first_line,
+)
 from keras_ctxseg.convert.report import ConversionError
 from keras_ctxseg.convert.tensorflow_file import read_tensorflow
 from keras_ctxseg.convert.torch_file import read_torch
@@ -22,7 +33,7 @@ _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1",
 }  # fmt: skip
-_LONGEST_TABLE = 100_000_000
+_LONGEST_TABLE = 16 * 2**20
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -32,18 +43,16 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         ConversionError: If the file is damaged or holds a type that has no NumPy counterpart.
     """
     data = memoryview(path.read_bytes())
-    try:
-        (length,) = struct.unpack("<Q", data[:8])
-        if length > min(_LONGEST_TABLE, len(data) - 8):
-            raise ConversionError("its table is longer than the file; it is damaged or truncated")
-        table = json.loads(bytes(data[8 : 8 + length]))
-        table.pop("__metadata__", None)
-        body = data[8 + length :]
-        return {name: _array(name, entry, body) for name, entry in table.items()}
-    except ConversionError as error:
-        raise ConversionError(f"{path}: {error}") from None
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConversionError(f"{path}: no .safetensors file that can be read ({error})") from error
+    (length,) = struct.unpack("<Q", data[:8])
+    if length > min(_LONGEST_TABLE, len(data) - 8):
+        raise ConversionError("its table is longer than the file; it is damaged or truncated")
+    table = json.loads(bytes(data[8 : 8 + length]))
+    table.pop("__metadata__", None)
+    body = data[8 + length :]
+    spans = [entry["data_offsets"] for entry in table.values()]
+    if sum(end - begin for begin, end in spans) > len(body):
+        raise ConversionError("its arrays overlap or reach outside the file")
+    return {name: _array(name, entry, body) for name, entry in table.items()}
 
 
 def _array(name: str, entry: dict, body: memoryview) -> np.ndarray:
@@ -52,7 +61,9 @@ def _array(name: str, entry: dict, body: memoryview) -> np.ndarray:
     dtype = np.dtype(_DTYPES[entry["dtype"]])
     begin, end = entry["data_offsets"]
     shape = tuple(entry["shape"])
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if not all(isinstance(side, int) and side >= 0 for side in shape):
+        raise ConversionError(f"{name} has the shape {shape}")
+    size = math.prod(shape) * dtype.itemsize
     if not 0 <= begin <= end <= len(body) or end - begin != size:
         raise ConversionError(f"{name} reaches outside the file; it is damaged or truncated")
     array = np.frombuffer(body[begin:end], dtype)
@@ -73,20 +84,16 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ConversionError: If the file is damaged, or too old to tell its layers' names.
     """
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                source = io.BytesIO(archive.read("model.weights.h5"))
-            with h5py.File(source) as file:
-                return _read(file)
-        with h5py.File(path) as file:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            check_zip(archive)
+            source = io.BytesIO(archive.read("model.weights.h5"))
+        with h5py.File(source) as file:
+            check_hdf5(file, len(source.getbuffer()))
             return _read(file)
-    except ConversionError as error:
-        raise ConversionError(f"{path}: {error}") from None
-    except (OSError, zipfile.BadZipFile, KeyError, RuntimeError) as error:
-        raise ConversionError(
-            f"{path}: no whole Keras file; it is damaged, truncated or of another kind ({error})"
-        ) from error
+    with h5py.File(path) as file:
+        check_hdf5(file, path.stat().st_size)
+        return _read(file)
 
 
 def _read(file: h5py.File) -> dict[str, np.ndarray]:
@@ -165,31 +172,50 @@ def read_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
         ConversionError: If it is not there, damaged, or refused.
     """
     path = Path(path)
+    read = _reader(path)
+    try:
+        arrays = read(path)
+    except (ConversionError, LimitError) as error:
+        text = str(error)
+        raise ConversionError(text if text.startswith(f"{path}:") else f"{path}: {text}") from None
+    except UNREADABLE as error:
+        raise ConversionError(
+            f"{path}: no whole checkpoint; it is damaged, truncated or of another kind "
+            f"({first_line(error)})"
+        ) from error
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise ConversionError(f"{path}: {name!r} holds {array.dtype}, expected numbers")
+    if not any(array.size for array in arrays.values()):
+        raise ConversionError(f"{path}: no weights in it")
+    return arrays
+
+
+def _reader(path: Path) -> Callable[[Path], dict[str, np.ndarray]]:
     if path.name.endswith(_ARCHIVES) and path.is_file():
-        return _read_archive(path)
-    if path.suffix in _READERS:
-        if not path.is_file():
-            raise ConversionError(f"{path}: no such file")
-        return _READERS[path.suffix](path)
-    return read_tensorflow(path)
+        return _read_archive
+    if path.suffix not in _READERS:
+        return read_tensorflow
+    if not path.is_file():
+        raise ConversionError(f"{path}: no such file")
+    return _READERS[path.suffix]
 
 
 def _read_archive(path: Path) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with tarfile.open(path) as archive:
+                members = [member for member in archive if member.isreg() and not member.issparse()]
+                check_unpacked((member.size for member in members), path.stat().st_size)
                 # "data" refuses links and paths that lead outside the folder.
-                archive.extractall(folder, filter="data")
-        except (tarfile.TarError, EOFError, OSError) as error:
+                archive.extractall(folder, members, filter="data")
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
             raise ConversionError(
-                f"{path}: no whole archive; it is damaged or truncated ({error})"
+                f"no whole archive; it is damaged or truncated ({first_line(error)})"
             ) from error
         found = sorted(Path(folder).rglob("*.index"))
         if len(found) != 1:
             raise ConversionError(
                 f"{path}: expected one TensorFlow checkpoint (*.index) in it. Found: {len(found)}"
             )
-        try:
-            return read_tensorflow(found[0])
-        except ConversionError as error:
-            raise ConversionError(f"{path}: {error}") from None
+        return read_tensorflow(found[0])

@@ -1,10 +1,13 @@
 """TensorFlow's checkpoints: names of TF1 as they are, those of TF2 by what was made when."""
 
+import glob
+import math
 import re
 from pathlib import Path
 
 import numpy as np
 
+from keras_ctxseg._untrusted import check_unpacked, first_line
 from keras_ctxseg.convert.report import ConversionError
 
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -27,21 +30,28 @@ def read_tensorflow(path: Path) -> dict[str, np.ndarray]:
         ConversionError: If there is no checkpoint, or it is damaged.
     """
     import tensorflow as tf
+    from google.protobuf.message import DecodeError
 
     prefix = _prefix(path)
     try:
         reader = tf.train.load_checkpoint(prefix)
-        names = [name for name in reader.get_variable_to_shape_map() if not _SLOT.search(name)]
-        if _GRAPH in names:
+        shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        sizes = [math.prod(shape) * types[name].size for name, shape in shapes.items()]
+        check_unpacked(
+            sizes, sum(file.stat().st_size for file in _data_files(prefix)), "its variables"
+        )
+        if _GRAPH in shapes:
             return _by_creation(reader)
+        names = [name for name in shapes if not _SLOT.search(name) and types[name] != tf.string]
         return {name: reader.get_tensor(name) for name in sorted(names)}
-    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
-        if isinstance(error, ConversionError):
-            raise ConversionError(f"{path}: {error}") from None
-        reason = str(error).split("\n")[0]
+    except (tf.errors.OpError, DecodeError, IndexError, RuntimeError) as error:
         raise ConversionError(
-            f"{path}: no whole TensorFlow checkpoint; it is damaged or incomplete ({reason})"
+            f"no whole TensorFlow checkpoint; it is damaged or incomplete ({first_line(error)})"
         ) from error
+
+
+def _data_files(prefix: str) -> list[Path]:
+    return list(Path(prefix).parent.glob(f"{glob.escape(Path(prefix).name)}.data-*"))
 
 
 def _prefix(path: Path) -> str:

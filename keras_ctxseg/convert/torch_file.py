@@ -8,16 +8,20 @@ may name any function of any installed package and have it called. Here it may n
 import collections
 import dataclasses
 import io
+import math
 import pickle
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from keras_ctxseg._untrusted import check_unpacked, check_zip
 from keras_ctxseg.convert.report import ConversionError
+
+_LONGEST_PICKLE = 8 * 2**20  # that of a thousand tensors has some 100 KiB
 
 
 @dataclasses.dataclass
@@ -54,6 +58,10 @@ class Tensor:
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+
+    @property
+    def bytes_in_all(self) -> int:
+        return math.prod(self.shape) * self.storage.bytes_per_value
 
     def array(self) -> np.ndarray:
         """Returns the values.
@@ -118,7 +126,31 @@ _ALLOWED: dict[str, Any] = {
 }
 
 
-class TensorUnpickler(pickle.Unpickler):
+class _Bounded:
+    """A file of which pickles may take so many bytes; reading never allocates beyond its end."""
+
+    def __init__(self, file):
+        self._file = file
+        position = file.tell()
+        self._end = file.seek(0, io.SEEK_END)
+        file.seek(position)
+        self._left = _LONGEST_PICKLE
+
+    def read(self, count: int) -> bytes:
+        return self._taken(self._file.read(max(min(count, self._end - self._file.tell()), 0)))
+
+    def readline(self) -> bytes:
+        return self._taken(self._file.readline(_LONGEST_PICKLE + 1))
+
+    def _taken(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left < 0:
+            raise ConversionError(f"its pickle is longer than {_LONGEST_PICKLE:,} bytes")
+        return data
+
+
+# Python's own unpickler rather than C's: that one makes a table as long as a memo's largest number.
+class TensorUnpickler(pickle._Unpickler):  # type: ignore[name-defined]
     """Reads nested containers of numbers, texts and `Tensor`s; refuses every other object.
 
     Args:
@@ -127,7 +159,7 @@ class TensorUnpickler(pickle.Unpickler):
     """
 
     def __init__(self, file, storage_of: Callable[[str, str, int], Storage]):
-        super().__init__(file)
+        super().__init__(_Bounded(file))
         self._storage_of = storage_of
 
     def find_class(self, module: str, name: str):
@@ -145,6 +177,15 @@ class TensorUnpickler(pickle.Unpickler):
         if kind != "storage" or dtype not in _STORAGES.values() or any(view):
             raise ConversionError(f"it holds a storage that is not understood: {identifier!r:.80}")
         return self._storage_of(dtype, str(key), int(size))
+
+    def _drop_state(self):
+        # PyTorch sets `_metadata` on a state dict; nothing here has a state that is needed.
+        self.stack.pop()
+
+    dispatch: ClassVar[dict] = {
+        **pickle._Unpickler.dispatch,  # type: ignore[attr-defined]
+        pickle.BUILD[0]: _drop_state,
+    }
 
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -165,27 +206,21 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ConversionError: If the file is damaged, holds Python objects, or no tensors.
     """
-    try:
-        with open(path, "rb") as file:
-            read = _read_zip if zipfile.is_zipfile(file) else _read_legacy
-            file.seek(0)
-            content = read(file)
-        tensors = {name: tensor.array() for name, tensor in _state_dict(content).items()}
-    except ConversionError as error:
-        raise ConversionError(f"{path}: {error}") from None
-    except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, KeyError, struct.error) as error:
-        raise ConversionError(
-            f"{path}: no whole PyTorch file, damaged or truncated ({error or 'it ends early'})"
-        ) from error
-    except (TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
-        raise ConversionError(f"{path}: no PyTorch weights that can be read ({error})") from error
+    with open(path, "rb") as file:
+        read = _read_zip if zipfile.is_zipfile(file) else _read_legacy
+        file.seek(0)
+        found = _state_dict(read(file))
+    sizes = [tensor.bytes_in_all for tensor in found.values()]
+    check_unpacked(sizes, path.stat().st_size, "its tensors")
+    tensors = {name: tensor.array() for name, tensor in found.items()}
     if not tensors:
-        raise ConversionError(f"{path}: no tensors in it")
+        raise ConversionError("no tensors in it")
     return tensors
 
 
 def _read_zip(file) -> Any:
     with zipfile.ZipFile(file) as archive:
+        check_zip(archive)
         names = archive.namelist()
         if any(name.endswith("/constants.pkl") for name in names):
             raise ConversionError("a TorchScript program; save the model's state_dict() instead")
@@ -221,8 +256,16 @@ def _read_legacy(file) -> Any:
     for key in load():
         (size,) = struct.unpack("<q", file.read(8))
         storage = storages[key]
-        data = file.read(size * storage.bytes_per_value)
-        storage.fill(data)
+        position, end = file.tell(), file.seek(0, io.SEEK_END)
+        file.seek(position)
+        if not 0 <= size * storage.bytes_per_value <= end - position:
+            raise ConversionError(f"storage {key!r} of {size} values reaches outside the file")
+        storage.fill(file.read(size * storage.bytes_per_value))
+    if file.read(1):
+        raise ConversionError("its storages end before the file does")
+    unread = [key for key, storage in storages.items() if storage.values is None]
+    if unread:
+        raise ConversionError(f"storage {unread[0]!r} is not in the file")
     return content
 
 

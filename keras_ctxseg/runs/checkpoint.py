@@ -9,16 +9,22 @@ import io
 import json
 import os
 import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
+import h5py
 import keras
 import numpy as np
 
+from keras_ctxseg._limits import at_least, between, check_limits, require
+from keras_ctxseg._options import MISMATCH, convert, describe
 from keras_ctxseg._registration import register_classes
+from keras_ctxseg._untrusted import UNREADABLE, check_hdf5, check_zip, first_line
+
+STATE_FORMAT = 1
+"""Of `training_state.json`; a larger number is a newer package's."""
 
 _STATE_MEMBER = "training_state.json"
 _RANDOM_MEMBER = "random_states.json"
@@ -46,14 +52,21 @@ class TrainingState:
         callbacks: states of callbacks that have one, by name.
     """
 
-    epoch: int
-    step: int
-    best_mean_iou: float | None = None
-    step_in_epoch: int = 0
-    learning_rate: float | None = None
+    epoch: Annotated[int, at_least(0)]
+    step: Annotated[int, at_least(0)]
+    best_mean_iou: Annotated[float, between(0, 1)] | None = None
+    step_in_epoch: Annotated[int, at_least(0)] = 0
+    learning_rate: Annotated[float, at_least(0)] | None = None
     epoch_logs: dict[str, float] | None = None
     ended: bool = False
     callbacks: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        check_limits(self)
+        expected = f"at least the {self.step_in_epoch} steps of the epoch"
+        require(self.step >= self.step_in_epoch, "step", expected, self.step)
+        expected = f"at least one for each of the {self.epoch} epochs"
+        require(self.step >= self.epoch, "step", expected, self.step)
 
 
 def save_checkpoint(
@@ -79,7 +92,7 @@ def save_checkpoint(
         path.parent.mkdir(parents=True, exist_ok=True)
         model.save(partial)
         with zipfile.ZipFile(partial, "a") as archive:
-            archive.writestr(_STATE_MEMBER, json.dumps(asdict(state)))
+            archive.writestr(_STATE_MEMBER, json.dumps({"format": STATE_FORMAT, **asdict(state)}))
             archive.writestr(_RANDOM_MEMBER, json.dumps(_random_states(model)))
             if running_metrics:
                 arrays = io.BytesIO()
@@ -102,35 +115,89 @@ def read_state(path: str | Path) -> TrainingState:
     """The state of the run inside a checkpoint.
 
     Raises:
-        CheckpointError: if the file is missing, damaged or no checkpoint of a run.
+        CheckpointError: if the file is missing, damaged, no checkpoint of a run, or a newer
+            package's, or if the state is none that a run can have.
     """
-    return TrainingState(**_read_member(Path(path), _STATE_MEMBER))
+    values = _read_member(Path(path), _STATE_MEMBER)
+    try:
+        return _state(values)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {_STATE_MEMBER}: {error}") from None
+
+
+def _state(values: Any) -> TrainingState:
+    if not isinstance(values, dict):
+        raise ValueError(f"expected a mapping of keys. Received: {values!r:.80}")
+    written_as = values.pop("format", STATE_FORMAT)
+    kinds = get_type_hints(TrainingState)
+    unknown = sorted(values.keys() - kinds.keys())
+    if written_as != STATE_FORMAT:
+        raise ValueError(
+            f"expected format {STATE_FORMAT}. Found: {written_as!r:.40}, of a newer keras_ctxseg"
+        )
+    if unknown:
+        raise ValueError(f"unknown keys {', '.join(unknown)[:80]}; of a newer keras_ctxseg?")
+    converted = {}
+    for name, value in values.items():
+        converted[name] = convert(value, kinds[name])
+        if converted[name] is MISMATCH:
+            raise ValueError(f"`{name}`: expected {describe(kinds[name])}. Received: {value!r:.80}")
+    logs = converted.get("epoch_logs") or {}
+    for name, value in logs.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        require(number, f"epoch_logs.{name}", "a number", value)
+    return TrainingState(**converted)
 
 
 def read_running_metrics(path: str | Path) -> list[np.ndarray]:
-    """What `save_checkpoint` got as `running_metrics`."""
-    with zipfile.ZipFile(path) as archive:
-        if _METRICS_MEMBER not in archive.namelist():
-            return []
-        with np.load(io.BytesIO(archive.read(_METRICS_MEMBER))) as arrays:
-            return [arrays[name] for name in arrays.files]
+    """What `save_checkpoint` got as `running_metrics`.
+
+    Raises:
+        CheckpointError: if they cannot be read or are no finite numbers.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_zip(archive)
+            if _METRICS_MEMBER not in archive.namelist():
+                return []
+            content = io.BytesIO(archive.read(_METRICS_MEMBER))
+        with zipfile.ZipFile(content) as inner:
+            check_zip(inner)
+        with np.load(content) as arrays:
+            metrics = [arrays[name] for name in arrays.files]
+        if not all(np.all(np.isfinite(array)) for array in metrics):
+            raise ValueError("expected finite numbers")
+        return metrics
+    except UNREADABLE as error:
+        raise CheckpointError(f"{path}: {_METRICS_MEMBER}: {first_line(error)}") from None
 
 
 def check_whole(path: str | Path) -> None:
-    """Reads a checkpoint of a run from end to end and compares it with its checksums.
+    """Reads a checkpoint of a run from end to end: checksums, and all that a run goes on from.
 
     Raises:
         CheckpointError: if the file is cut short, altered or no checkpoint of a run.
     """
     path = Path(path)
+    _check_archive(path)
+    read_state(path)
+    _read_random_states(path)
+    read_running_metrics(path)
+
+
+def _check_archive(path: Path) -> None:
+    """Compares with the checksums, within limits, and looks at the weights' declared sizes."""
     try:
         with zipfile.ZipFile(path) as archive:
+            check_zip(archive)
             damaged = archive.testzip()
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from None
+            if damaged is None and "model.weights.h5" in archive.namelist():
+                with archive.open("model.weights.h5") as member, h5py.File(member) as weights:
+                    check_hdf5(weights, archive.getinfo("model.weights.h5").file_size)
+    except UNREADABLE as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {first_line(error)}") from None
     if damaged is not None:
         raise CheckpointError(f"the checkpoint {path} is damaged: {damaged} fails its checksum")
-    read_state(path)
 
 
 def load_checkpoint(path: str | Path, num_classes: int | None = None) -> keras.Model:
@@ -146,14 +213,13 @@ def load_checkpoint(path: str | Path, num_classes: int | None = None) -> keras.M
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
     register_classes()
     try:
         model = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        first_line = (
-            str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        )
-        raise CheckpointError(f"cannot read the checkpoint {path}: {first_line}") from error
+    except UNREADABLE as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {first_line(error)}") from error
     check_num_classes(model, num_classes, path)
     return model
 
@@ -164,7 +230,13 @@ def check_num_classes(model: keras.Model, num_classes: int | None, path: str | P
     Raises:
         CheckpointError: if the model predicts another number of classes than `num_classes`.
     """
-    found = int(model.output["logits"].shape[-1])
+    output = getattr(model, "output", None)
+    if not isinstance(output, Mapping) or "logits" not in output:
+        raise CheckpointError(
+            f"the checkpoint {path}: expected a model of keras_ctxseg, whose output is a dict with "
+            f"`logits`. Found: {output!r:.80}"
+        )
+    found = int(output["logits"].shape[-1])
     if num_classes is not None and found != num_classes:
         raise CheckpointError(
             f"`num_classes` disagrees: the checkpoint {path} predicts {found} classes, "
@@ -186,19 +258,25 @@ def restore(model: keras.Model, path: str | Path) -> TrainingState:
     counter.assign(-1)
     try:
         model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        first_line = str(error).strip().splitlines()[0]
+    except UNREADABLE as error:
         raise CheckpointError(
-            f"cannot continue from {path}: it does not fit the configured model: {first_line}"
+            f"cannot continue from {path}: it does not fit the configured model: "
+            f"{first_line(error)}"
         ) from error
     # Keras only warns where the optimizer's variables do not fit, and leaves them as they were.
     if int(keras.ops.convert_to_numpy(counter)) < 0:
         raise CheckpointError(
             f"cannot continue from {path}: its optimizer or schedule is another one than configured"
         )
-    seeds = _seed_variables(model)
-    for variable, value in zip(seeds, _read_member(Path(path), _RANDOM_MEMBER), strict=True):
-        variable.assign(value)
+    seeds, values = _seed_variables(model), _read_random_states(Path(path))
+    shapes, expected = [value.shape for value in values], [tuple(each.shape) for each in seeds]
+    if shapes != expected:
+        raise CheckpointError(
+            f"cannot continue from {path}: {_RANDOM_MEMBER}: expected arrays of the shapes "
+            f"{expected}, one for each random layer. Found: {shapes}"
+        )
+    for variable, value in zip(seeds, values, strict=True):
+        variable.assign(value.tolist())
     return state
 
 
@@ -219,14 +297,32 @@ def _random_states(model: keras.Model) -> list[list[int]]:
     return [keras.ops.convert_to_numpy(variable).tolist() for variable in _seed_variables(model)]
 
 
+def _read_random_states(path: Path) -> list[np.ndarray]:
+    values = _read_member(path, _RANDOM_MEMBER)
+    try:
+        if not isinstance(values, list):
+            raise ValueError(f"expected a list. Received: {values!r:.80}")
+        arrays = [np.asarray(value) for value in values]
+        for array in arrays:
+            numbers = array.dtype.kind == "i" and array.size > 0
+            if not numbers or array.min() < 0 or array.max() >= 2**32:
+                raise ValueError(f"expected lists of 32-bit numbers. Received: {values!r:.80}")
+        return arrays
+    except (ValueError, OverflowError) as error:
+        raise CheckpointError(f"{path}: {_RANDOM_MEMBER}: {error}") from None
+
+
 def _read_member(path: Path, name: str) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
+            check_zip(archive)
+            if name not in archive.namelist():
+                raise CheckpointError(f"{path} holds no {name}: it was not written by a run")
             return json.loads(archive.read(name))
-    except KeyError:
-        raise CheckpointError(f"{path} holds no {name}: it was not written by a run") from None
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error}") from None
+    except CheckpointError:
+        raise
+    except UNREADABLE as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {first_line(error)}") from None
 
 
 def _flush(path: Path) -> None:

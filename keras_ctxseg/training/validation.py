@@ -52,7 +52,8 @@ class Validation(keras.callbacks.Callback):
             logs["val_pixel_accuracy"] = float(scores.pixel_accuracy)
             if result.panoptic is not None:
                 logs["val_panoptic_quality"] = result.panoptic.all.pq
-            if best is None or scores.mean_iou > best:
+            # NaN where no label of the split counts: nothing to be best by.
+            if scores.mean_iou >= 0 and (best is None or scores.mean_iou > best):
                 best = float(scores.mean_iou)
                 session.state = replace(session.state, best_mean_iou=best)
                 if session.workers.is_chief:

@@ -2,19 +2,23 @@
 
 import collections
 import io
+import json
 import os
 import pickle
 import struct
 import tarfile
 import zipfile
 
+import h5py
 import keras
 import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ctxseg._untrusted import LimitError, check_unpacked
 from keras_ctxseg.convert import ConversionError, read_checkpoint
+from keras_ctxseg.convert.torch_file import Storage, Tensor
 from tests.convert.torch_files import MAGIC, write_legacy_pth, write_pth, write_safetensors
 
 
@@ -197,3 +201,104 @@ def test_archives(tmp_path):
     with pytest.raises(ConversionError, match="no whole archive"):
         read_checkpoint(path)
     assert not (tmp_path / "escaped.index").exists()
+
+
+def _legacy(path):
+    write_legacy_pth(path, {"w": np.arange(6, dtype="float32")})
+    return path.read_bytes()
+
+
+def test_a_pickle_cannot_take_memory(tmp_path):
+    """Its sizes and its memo's numbers are not believed."""
+    path = tmp_path / "w.pth"
+    for content in (
+        b"\x80\x02}r\xff\xff\xff\xff.",  # LONG_BINPUT: a memo of four thousand million entries
+        b"\x80\x04\x8e" + struct.pack("<Q", 2**60) + b"x.",  # BINBYTES8
+        b"\x80\x04\x95" + struct.pack("<Q", 2**60) + b"}.",  # FRAME
+        b"\x80\x02" + b"(" * 1000,
+        b"\x80\x02]q\x00" + b"h\x00\x85" * 5000 + b".",
+    ):
+        for write in (lambda data: _zipped(path, data), path.write_bytes):
+            write(content)
+            with pytest.raises(ConversionError, match=f"^{path}: "):
+                read_checkpoint(path)
+
+
+def test_an_old_files_storages_end_where_it_does(tmp_path):
+    path = tmp_path / "w.pth"
+    whole = _legacy(path)
+    place = len(whole) - 6 * 4 - 8
+    assert struct.unpack("<q", whole[place : place + 8]) == (6,)
+    for size in (-1, 2**61, 7):
+        path.write_bytes(whole[:place] + struct.pack("<q", size) + whole[place + 8 :])
+        with pytest.raises(ConversionError, match="reaches outside the file"):
+            read_checkpoint(path)
+    path.write_bytes(whole + b"x")
+    with pytest.raises(ConversionError, match="its storages end before the file does"):
+        read_checkpoint(path)
+
+
+def test_a_view_cannot_repeat_its_storage_for_ever(tmp_path):
+    path = tmp_path / "w.pth"
+    path.write_bytes(_legacy(path))
+    for shape in ((2**40,), (2**20, 2**20)):
+        tensor = Tensor(Storage("float32", "0", 6), 0, shape, (0,) * len(shape))
+        with pytest.raises(LimitError, match="its tensors declare"):
+            check_unpacked([tensor.bytes_in_all], path.stat().st_size, "its tensors")
+
+
+def test_zip_and_tar_bombs_are_refused(tmp_path):
+    zeros = bytes(120 * 2**20)
+    for name in ("w.pth", "w.keras"):
+        path = tmp_path / name
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("archive/data.pkl", zeros)
+            archive.writestr("model.weights.h5", b"")
+        with pytest.raises(ConversionError, match=f"{path}: its members declare 125,829,120 bytes"):
+            read_checkpoint(path)
+    path = tmp_path / "w.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        member = tarfile.TarInfo("w.index")
+        member.size = len(zeros)
+        archive.addfile(member, io.BytesIO(zeros))
+    with pytest.raises(ConversionError, match="its members declare 125,829,120 bytes"):
+        read_checkpoint(path)
+
+
+def test_hdf5_files_have_limits(tmp_path):
+    path = tmp_path / "w.h5"
+    cases = {
+        "its data sets declare 4,000,000,000,000 bytes": lambda group: group.create_dataset(
+            "0", (10**6, 10**6), "float32", chunks=(1000, 1000)
+        ),
+        "'vars/0' holds object, expected numbers": lambda group: group.create_dataset(
+            "0", data="text"
+        ),
+        "'vars/0' points to another file": lambda group: group.create_dataset(
+            "0", (4,), "float32", external=[(str(tmp_path / "other"), 0, 16)]
+        ),
+    }
+    for message, add in cases.items():
+        with h5py.File(path, "w") as file:
+            add(file.create_group("vars"))
+        with pytest.raises(ConversionError, match=f"{path}: {message}"):
+            read_checkpoint(path)
+    with h5py.File(path, "w") as file:
+        file.create_group("vars").attrs["name"] = "a"
+    with pytest.raises(ConversionError, match="no weights in it"):
+        read_checkpoint(path)
+
+
+def test_safetensors_do_not_overlap(tmp_path):
+    path = tmp_path / "w.safetensors"
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    for table, message in (
+        ({"a": entry, "b": entry}, "its arrays overlap"),
+        ({"a": {**entry, "shape": [2**32, 2**32]}}, "a reaches outside the file"),
+        ({"a": {**entry, "shape": [-1, -2]}}, "a has the shape"),
+        ([[]], "no whole checkpoint"),
+    ):
+        text = json.dumps(table).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
+        with pytest.raises(ConversionError, match=f"{path}: {message}"):
+            read_checkpoint(path)

@@ -1,12 +1,15 @@
 """Checkpoints under full disks, kills and damage: whole or absent, never half."""
 
 import errno
+import itertools
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import keras
 import numpy as np
@@ -16,6 +19,7 @@ from keras_ctxseg.runs import checkpoint
 from keras_ctxseg.runs.checkpoint import (
     CheckpointError,
     TrainingState,
+    check_whole,
     load_checkpoint,
     read_state,
     remove_partial_checkpoints,
@@ -157,3 +161,83 @@ def test_another_network_is_refused_on_resume(saved, make_model):
     other.compile("sgd", {"logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True)})
     with pytest.raises(CheckpointError, match="does not fit the configured model"):
         checkpoint.restore(other, path)
+
+
+STATE, RANDOM = "training_state.json", "random_states.json"
+METRICS, WEIGHTS = "running_metrics.npz", "model.weights.h5"
+
+
+def with_member(path, name, content, **settings):
+    """Replaces a member of a checkpoint, or adds it."""
+    with zipfile.ZipFile(path) as archive:
+        members = {each: archive.read(each) for each in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, data in {**members, name: content}.items():
+            archive.writestr(each, data, **(settings if each == name else {}))
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "message"),
+    [
+        (STATE, "[1]", "expected a mapping of keys. Received: [1]"),
+        (STATE, '{"format": 2, "epoch": 1, "step": 1}', "expected format 1. Found: 2, of a newer"),
+        (STATE, '{"epoch": 1, "step": 1, "x": 0}', "unknown keys x; of a newer keras_ctxseg?"),
+        (STATE, '{"epoch": -1, "step": 1}', "`epoch`: expected at least 0. Received: -1"),
+        (STATE, '{"epoch": true, "step": 1}', "`epoch`: expected an integer. Received: True"),
+        (STATE, '{"epoch": 1}', "missing 1 required positional argument: 'step'"),
+        (STATE, '{"epoch": 1, "step": 1e9}', "`step`: expected an integer. Received: 1000000000.0"),
+        (STATE, '{"epoch": 5, "step": 1}', "`step`: expected at least one for each of the 5 epo"),
+        (STATE, '{"epoch": 1, "step": 9, "best_mean_iou": NaN}', "`best_mean_iou`: expected a num"),
+        (STATE, '{"epoch": 1, "step": 9, "best_mean_iou": 2}', "`best_mean_iou`: expected 0 to 1"),
+        (STATE, '{"epoch": 1, "step": 9, "step_in_epoch": 10}', "`step`: expected at least the 10"),
+        (STATE, '{"epoch": 1, "step": 9, "epoch_logs": {"a": "b"}}', "`epoch_logs.a`: expect"),
+        (STATE, "[" * 100_000, "maximum recursion depth exceeded"),
+        (RANDOM, "null", "expected a list. Received: None"),
+        (RANDOM, "[[1.5]]", "expected lists of 32-bit numbers. Received: [[1.5]]"),
+        (RANDOM, "[[1], [2, [3]]]", "random_states.json: "),
+        (METRICS, b"no archive", "running_metrics.npz: File is not a zip file"),
+        (WEIGHTS, b"no weights", "cannot read the checkpoint"),
+    ],
+    ids=itertools.count(),
+)  # fmt: skip
+def test_what_a_run_cannot_go_on_from_is_named(saved, member, content, message):
+    _, path, _ = saved
+    check_whole(path)
+    with_member(path, member, content)
+    with pytest.raises(CheckpointError, match=re.escape(message)) as error:
+        check_whole(path)
+    assert str(path) in str(error.value)
+
+
+def test_archives_have_limits(saved):
+    model, path, _ = saved
+    whole = path.read_bytes()
+    for method, message in (
+        (zipfile.ZIP_BZIP2, "'bomb' is compressed by method 12, expected 0 (stored) or 8"),
+        (zipfile.ZIP_DEFLATED, "its members declare 1"),
+    ):
+        with_member(path, "bomb", bytes(120 * 2**20), compress_type=method)
+        for read in (check_whole, load_checkpoint):
+            with pytest.raises(CheckpointError, match=re.escape(message)):
+                read(path)
+        path.write_bytes(whole)
+    # The bit that says "encrypted", in the directory at the archive's end.
+    place = whole.rindex(b"PK\x01\x02", 0, whole.rindex(RANDOM.encode())) + 8
+    path.write_bytes(whole[:place] + bytes([whole[place] | 1]) + whole[place + 1 :])
+    for read in (check_whole, load_checkpoint, lambda path: checkpoint.restore(model, path)):
+        with pytest.raises(CheckpointError, match=f"'{RANDOM}' is encrypted"):
+            read(path)
+
+
+def test_random_states_of_another_network_are_refused(saved):
+    model, path, _ = saved
+    with_member(path, RANDOM, "[[1, 2], [1, 2], [1, 2], [1, 2], [1, 2]]")
+    with pytest.raises(CheckpointError, match="random_states.json: expected arrays of the shapes"):
+        checkpoint.restore(model, path)
+
+
+def test_a_model_of_others_is_refused(tmp_path):
+    path = tmp_path / "other.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
+    with pytest.raises(CheckpointError, match="expected a model of keras_ctxseg, whose output is"):
+        load_checkpoint(path, num_classes=2)
