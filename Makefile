@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 CLIENTS := $(VENV)/clients/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: quickstart bakeoff benchmarks test test-all coverage wheel-check check format docs clean
+.PHONY: quickstart bakeoff benchmarks test test-all fuzz coverage wheel-check check format docs clean
 
 quickstart: $(INSTALLED)  ## Train, evaluate, draw and export on the embedded data set; a few minutes
 	$(BIN)/ctxseg quickstart
@@ -42,6 +42,10 @@ test-all: $(INSTALLED) $(CLIENTS)  ## Run all tests, whole runs and clusters of 
 	for part in $(PARTS) "tests $(PARTS:%=--ignore=%)"; do $(PYTEST) $$part || failed=1; done; \
 	$(MAKE) wheel-check || failed=1; \
 	exit $$failed
+
+FUZZ_EXAMPLES ?= 20000
+fuzz: $(INSTALLED)  ## Try so many new malformed inputs of each kind (FUZZ_EXAMPLES=20000); an hour or two
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/fuzz
 
 coverage: $(INSTALLED)  ## Run the tests and print line coverage by file
 	$(BIN)/coverage erase
