@@ -12,6 +12,9 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
+
+from keras_ctxseg._text import escaped
 
 COMMANDS = {
     "train": "train the network that a configuration describes",
@@ -70,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(error, (ValueError, OSError, *_tensorflow_errors())):
             raise
         if options.debug:
-            traceback.print_exc()
+            print(escaped(traceback.format_exc(), "\n\t"), file=sys.stderr)
         print(f"ctxseg: error: {_one_line(error)}", file=sys.stderr)
         return USER_ERROR
 
@@ -115,7 +118,14 @@ def _parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 
 def _module(command: str):
-    return importlib.import_module(f"{__name__}.{command.replace('-', '_')}")
+    module = importlib.import_module(f"{__name__}.{command.replace('-', '_')}")
+    vars(module)["print"] = _print
+    return module
+
+
+def _print(*values: object, **settings: Any) -> None:
+    """What commands have as `print`: a terminal would obey control characters in files' names."""
+    print(*(escaped(str(value), "\n\t") for value in values), **settings)
 
 
 def _tensorflow_errors() -> tuple[type[Exception], ...]:
@@ -129,4 +139,4 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, _tensorflow_errors()):
         # "{{function_node ...}} message", then a Python traceback or the graph's nodes.
         text = re.sub(r"\{\{.*?\}\}\s*", "", text).split("\n")[0]
-    return " ".join(text.split()) or type(error).__name__
+    return " ".join(escaped(text, "\n\t").split()) or type(error).__name__

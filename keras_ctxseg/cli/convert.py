@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _options(words: list[str]) -> dict:
     """Reads `key=value` words; values as YAML reads them, lists as tuples."""
-    import yaml
+    from keras_ctxseg._yaml import YamlError, parse
 
     options = {}
     for word in words:
@@ -72,8 +72,8 @@ def _options(words: list[str]) -> dict:
         if not equals or not key:
             raise ValueError(f"expected key=value for an option of the model. Received: {word!r}")
         try:
-            read = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ValueError(f"`{key}`: no value that YAML can read: {value!r}") from None
+            read, _ = parse(value, key)
+        except YamlError as error:
+            raise ValueError(f"{word!r}: {error}") from None
         options[key] = tuple(read) if isinstance(read, list) else read
     return options

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     resume: bool | Literal["auto"] = arguments.resume is not None
     if arguments.resume == "auto":
         resume = "auto"
-    result = train(config, resume=resume, overwrite=arguments.overwrite)
+    result = train(config, resume=resume, overwrite=arguments.overwrite, say=print)
     best = "none" if result.best_mean_iou is None else f"{100 * result.best_mean_iou:.2f} %"
     print(f"Best validation mIoU {best} after {result.epochs} epochs ({result.seconds:.0f} s)")
     print(f"Next: ctxseg evaluate {result.directory}")

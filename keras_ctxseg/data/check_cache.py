@@ -43,7 +43,7 @@ class CheckCache:
             self._file = cache_folder() / "checked" / f"{name}.json"
             entries = json.loads(self._file.read_text(encoding="utf-8"))
             self._entries = entries if isinstance(entries, dict) else {}
-        except (OSError, ValueError, RuntimeError):
+        except (OSError, ValueError, RuntimeError, MemoryError):
             pass
 
     def get(self, image: Path, stamps: tuple[int, ...]) -> tuple[int, int] | None:
@@ -51,8 +51,10 @@ class CheckCache:
         entry = self._entries.get(self._key(image))
         if not isinstance(entry, list) or len(entry) != 2 or entry[0] != list(stamps):
             return None
-        height, width = entry[1]
-        return height, width
+        size = entry[1]
+        if not isinstance(size, list) or len(size) != 2 or not all(map(_is_side, size)):
+            return None
+        return size[0], size[1]
 
     def put(self, image: Path, stamps: tuple[int, ...], size: tuple[int, int]) -> None:
         """Remember an image that was found right."""
@@ -78,3 +80,7 @@ class CheckCache:
 
     def _key(self, image: Path) -> str:
         return os.path.relpath(image, self._root)
+
+
+def _is_side(value: object) -> bool:
+    return type(value) is int and 1 <= value < 2**31

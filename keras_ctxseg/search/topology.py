@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from keras_ctxseg._naming import nearest
+from keras_ctxseg._yaml import parse
 from keras_ctxseg.backbones.block_tables import (
     NUM_STEM_NODES,
     BlockSpec,
@@ -129,8 +128,8 @@ def load_topology(path: str | os.PathLike) -> Topology:
         ValueError: naming the file, and what is wrong with it.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values, _ = parse(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot read the block table {path}: {reason}") from None
     if not isinstance(values, Mapping):

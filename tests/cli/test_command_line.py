@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from keras_ctxseg import cli
 from keras_ctxseg.cli import COMMANDS, main
 from keras_ctxseg.cli._runs import parse_size
 
@@ -184,3 +185,15 @@ def _trainable(filters: int) -> int:
 
     model = ctx.models.build("fcn_mobilenet_v2", 3, width=0.35, filters=filters)
     return sum(weight.value.shape.num_elements() for weight in model.trainable_weights)
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path, capsys):
+    """A file's name could clear the screen, or write another line over this one."""
+    path = tmp_path / "a\x1b[2J\rb.yaml"
+    path.write_text("name: [")
+    assert main(["train", str(path)]) == 2
+    output = capsys.readouterr()
+    assert r"a\x1b[2J\rb.yaml:1: not valid YAML" in output.err
+    assert "\x1b" not in output.out + output.err
+    cli._module("list").print("a\x1b[2J", "b\n")
+    assert capsys.readouterr().out == "a\\x1b[2J b\n\n"

@@ -1,5 +1,6 @@
 """Files are checked once, again when they change, and a broken cache hurts nobody."""
 
+import json
 import os
 
 import pytest
@@ -82,3 +83,19 @@ def test_a_broken_cache_is_harmless(write_folder, checked, own_cache, content):
     cache.write_text(content)
     data.load("folder", path=root)
     assert checked == ["train/00"]
+
+
+@pytest.mark.parametrize("size", [None, 3, [], [40], [40, "52"], [0, 52], [40, 1e9], {"a": 1}])
+def test_an_impossible_size_is_read_again(write_folder, checked, own_cache, size):
+    root = write_folder({"train": 1})
+    data.load("folder", path=root)
+    checked.clear()
+    (cache,) = own_cache.rglob("*.json")
+    entries = json.loads(cache.read_text())
+    for entry in entries.values():
+        entry[1] = size
+    cache.write_text(json.dumps(entries))
+    data.load("folder", path=root)
+    assert checked == ["train/00"]
+    cache.write_text("[" * 100_000)
+    data.load("folder", path=root)
