@@ -11,10 +11,10 @@ from keras_ctxseg.search import SearchSpace, Topology, count_cost
 SPACE = SearchSpace(finest_levels=(3, 4), extra_levels=(0, 1, 2))
 
 
-def test_ten_thousand_samples_are_valid_networks():
+def test_thousands_of_samples_are_valid_networks():
     rng = np.random.default_rng(7)
     seen, firsts, heads, levels = set(), Counter(), Counter(), Counter()
-    for _ in range(10_000):
+    for _ in range(3000):
         topology = SPACE.decode(SPACE.random(rng))
         outputs = Counter()
         for node, block in enumerate(topology.blocks, start=2):
@@ -34,10 +34,10 @@ def test_ten_thousand_samples_are_valid_networks():
         firsts[topology.blocks[0].level] += 1
         heads[topology.levels] += 1
         levels.update(block.level for block in topology.blocks)
-    assert len(seen) > 9000  # a head on a few blocks comes again
+    assert len(seen) > 2700  # a head on a few blocks comes again
     assert set(firsts) == set(levels) == set(range(2, 8))
     # Six heads, each drawn evenly.
-    assert len(heads) == 6 and min(heads.values()) > 1500
+    assert len(heads) == 6 and min(heads.values()) > 430
 
 
 def test_choices_of_one_are_no_genes():
