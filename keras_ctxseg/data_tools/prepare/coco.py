@@ -1,6 +1,7 @@
 """COCO's JSON files to masks.
 
-Objects are drawn from the largest to the smallest, so that what lies on top of something is seen.
+Objects are drawn from the largest to the smallest, so that what lies on top of something is seen;
+those of files by CVAT or Datumaro in the order of the file, which is CVAT's `z_order`.
 """
 
 import functools
@@ -150,6 +151,7 @@ def draw_objects(
     source: Path,
     crowd: Crowd = "void",
     problems: Problems | None = None,
+    in_order: bool = False,
 ) -> np.ndarray:
     """The mask of one image: uint8 `(height, width)`.
 
@@ -160,6 +162,7 @@ def draw_objects(
         source: the file that errors name.
         crowd: as in `prepare_coco`.
         problems: receives what is wrong with single objects, which are left out then.
+        in_order: draw them as they come, rather than the largest first.
 
     Raises:
         FileError: without `problems`, a segmentation that is neither polygons nor RLE, or of
@@ -184,15 +187,25 @@ def draw_objects(
             continue
         if encoded is not None:
             value = IGNORE_LABEL if is_crowd and crowd == "void" else index
-            drawn.append((not is_crowd, -int(coco_mask.area(encoded)), value, encoded))
+            area = 0 if in_order else int(coco_mask.area(encoded))
+            drawn.append((not is_crowd, -area, value, encoded))
     mask = np.full((height, width), outside, np.uint8)
     for _, _, value, encoded in sorted(drawn, key=lambda item: item[:2]):
         mask[coco_mask.decode(encoded).astype(bool)] = value
     return mask
 
 
+def _crowds_are_masks(content: dict[str, Any]) -> bool:
+    """Whether CVAT or Datumaro wrote a file: they set `iscrowd` on each single mask.
+
+    Their files have an `info` without any content.
+    """
+    info = content.get("info")
+    return isinstance(info, dict) and bool(info) and not any(info.values())
+
+
 def _is_crowd(annotation: dict[str, Any]) -> bool:
-    """Whether an annotation is a crowd; CVAT and Datumaro set `iscrowd` on each single mask."""
+    """Whether an annotation is a crowd; with CVAT's `attributes` only where these say so."""
     attributes = annotation.get("attributes")  # which COCO's own files do not have
     if isinstance(attributes, dict):
         return attributes.get("is_crowd") is True
@@ -223,13 +236,17 @@ def encode_region(
     return rle
 
 
-def _read(path: Path, problems: Problems) -> dict[str, list[Any]]:
-    """The valid entries of COCO's lists; entries of `annotations` keep their `segmentation`."""
+def _read(path: Path, problems: Problems) -> dict[str, Any]:
+    """The valid entries of COCO's lists, and whether their order is that of drawing (`in_order`).
+
+    Entries of `annotations` keep their `segmentation`.
+    """
     content = read_json(path)
     if not isinstance(content, dict) or any(not isinstance(content.get(k), list) for k in _SCHEMAS):
         text = f"expected COCO's lists {', '.join(sorted(_SCHEMAS))}. Found: another JSON file"
         raise FileError("unreadable", path, text)
-    valid: dict[str, list[Any]] = {key: [] for key in _SCHEMAS}
+    masks = _crowds_are_masks(content)
+    valid: dict[str, Any] = {key: [] for key in _SCHEMAS} | {"in_order": masks}
     for key, schema in _SCHEMAS.items():
         seen: set[Any] = set()
         for number, item in enumerate(content[key]):
@@ -247,7 +264,9 @@ def _read(path: Path, problems: Problems) -> dict[str, list[Any]]:
                 problems.report(error)
                 continue
             seen.add(entry.get("id"))
-            valid[key].append(item | entry if key == "annotations" else entry)
+            if key == "annotations":
+                entry = item | entry | ({"iscrowd": 0} if masks else {})
+            valid[key].append(entry)
     return valid
 
 
@@ -285,8 +304,9 @@ def _pairs(
             continue
         size = image["height"], image["width"]
         mask = functools.partial(
-            draw_objects, objects[image["id"]], *size, table.outside, file, crowd, problems
-        )
+            draw_objects, objects[image["id"]], *size, table.outside, file, crowd, problems,
+            bool(content["in_order"]),
+        )  # fmt: skip
         name = flat_name(str(PurePosixPath(normal(image["file_name"])).with_suffix("")))
         pairs.append(Pair(name, path, path, mask, size, file))
     return pairs

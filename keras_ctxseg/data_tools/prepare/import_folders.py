@@ -13,7 +13,7 @@ from keras_ctxseg.data.class_file import pack_rgb, read_class_file
 from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data_tools.prepare.annotation_schema import Problems, read_json
 from keras_ctxseg.data_tools.prepare.class_list import ClassList
-from keras_ctxseg.data_tools.prepare.color_table import ColorTable, read_color_table
+from keras_ctxseg.data_tools.prepare.color_table import ColorTable
 from keras_ctxseg.data_tools.prepare.import_base import (
     ImportOptions,
     Listing,
@@ -22,7 +22,7 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     split_in,
     text_of,
 )
-from keras_ctxseg.data_tools.prepare.mask_code import MaskCode, add_pair, raw_values
+from keras_ctxseg.data_tools.prepare.mask_code import MaskCode, add_pair, raw_values, read_labels
 from keras_ctxseg.data_tools.prepare.pairing import Pair
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
@@ -195,7 +195,7 @@ def _class_table(listing: Listing, masks: list[Path]) -> tuple[Mapping[str, Any]
                     ((row[0], [int(v) for v in row[1].split()]) for row in cells), path
                 )
                 return table.class_file(), f"classes of {file}", MaskCode({}, table.ids)
-            table = read_color_table(path)
+            table = read_labels(path)
             ids = {index: index for index in range(len(table.class_names))}
             return table.class_file(), f"classes of {file}", MaskCode(ids, table.ids)
     return _found_table(masks)
@@ -262,7 +262,7 @@ def read_camvid(listing: Listing, options: ImportOptions, problems: Problems) ->
     table: Mapping[str, Any] = ClassList(tuple(names), IGNORE_LABEL).class_file()
     code = MaskCode(ids, colors)
     if tables:
-        read = read_color_table(listing.path(tables[0]))
+        read = read_labels(listing.path(tables[0]))
         table, code = read.class_file(), MaskCode(_by_order(list(read.class_names)).ids, read.ids)
     pairs: dict[str, list[Pair]] = {}
     for split, name, image, mask in found:

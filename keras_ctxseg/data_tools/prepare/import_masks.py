@@ -11,7 +11,7 @@ from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.annotation_schema import Problems, read_json
 from keras_ctxseg.data_tools.prepare.class_list import ClassList
-from keras_ctxseg.data_tools.prepare.color_table import ColorTable, read_color_table
+from keras_ctxseg.data_tools.prepare.color_table import ColorTable
 from keras_ctxseg.data_tools.prepare.import_base import (
     ImportOptions,
     Listing,
@@ -20,7 +20,7 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     split_in,
     text_of,
 )
-from keras_ctxseg.data_tools.prepare.mask_code import Change, MaskCode, add_pair
+from keras_ctxseg.data_tools.prepare.mask_code import Change, MaskCode, add_pair, read_labels
 from keras_ctxseg.data_tools.prepare.pairing import Pair
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
@@ -46,7 +46,7 @@ def read_voc(listing: Listing, options: ImportOptions, problems: Problems) -> Re
     }
     maps = [file for file in (f"{root}labelmap.txt", "labelmap.txt") if file in listing]
     if maps:
-        table = read_color_table(listing.path(maps[0]))
+        table = read_labels(listing.path(maps[0]))
     else:
         colors = voc_palette(len(CLASS_NAMES)).tolist()
         table = ColorTable.of(zip(CLASS_NAMES, colors, strict=True), "VOC")

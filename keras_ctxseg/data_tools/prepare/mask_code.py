@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ctxseg.data.builders.published import voc_palette
 from keras_ctxseg.data.images import FileError, decode
 from keras_ctxseg.data.masks import pack_pixels
 from keras_ctxseg.data_tools.prepare.annotation_schema import Problems
+from keras_ctxseg.data_tools.prepare.color_table import ColorTable, read_color_table
+from keras_ctxseg.data_tools.prepare.import_base import text_of
 from keras_ctxseg.data_tools.prepare.pairing import Pair, flat_name, open_any
 
 Change = Callable[[np.ndarray], np.ndarray] | None
@@ -101,3 +104,16 @@ def add_pair(
         return
     read = functools.partial(code.read, mask, change)
     pairs.setdefault(split, []).append(Pair(flat_name(name), image, image, read))
+
+
+def read_labels(path: Path) -> ColorTable:
+    """A table of colours; one of names alone has Pascal VOC's colours, as Datumaro writes it.
+
+    Raises:
+        FileError: neither colours nor names.
+    """
+    lines = [line.split("#")[0].strip() for line in text_of(path).splitlines()]
+    names = [line.split(":")[0].strip() for line in lines if line]
+    if names and not any(character.isdigit() for line in lines for character in line):
+        return ColorTable.of(zip(names, voc_palette(len(names)).tolist(), strict=True), path)
+    return read_color_table(path)

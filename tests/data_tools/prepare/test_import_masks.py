@@ -105,6 +105,19 @@ def test_cvat_segmentation_mask(tmp_path, imported):
     assert "Found CVAT segmentation mask 1.1" in printed and "at random with seed 0" in printed
 
 
+def test_names_without_colours_have_those_of_voc(tmp_path, imported):
+    """Datumaro writes `car:::` where a data set has no colours of its own."""
+    ids = blocks([0, 1, 2]).astype(np.uint8)
+    for seed, name in enumerate("ab"):
+        photo(tmp_path / f"in/JPEGImages/{name}.png", seed)
+        save(tmp_path / f"in/SegmentationClass/{name}.png", voc_colors()[ids])
+    text(tmp_path / "in/labelmap.txt", "# label:color_rgb:parts:actions\nbackground:::\n"
+         "road:::\ncar:::\n")  # fmt: skip
+    masks, _, names, _ = imported()
+    assert names == ["background", "road", "car"]
+    np.testing.assert_array_equal(masks["a"], ids)
+
+
 @pytest.mark.parametrize("kind", ["labelIds", "labelTrainIds", "instanceIds"])
 def test_cityscapes(tmp_path, imported, kind):
     # Raw ids of road, car (one with an instance), ego vehicle and dynamic.

@@ -565,7 +565,8 @@ class TestCoco:
         assert "1 in train, 1 in val" in printed and "random" not in printed
         np.testing.assert_array_equal(masks["b"], blob())
 
-    def test_masks_of_cvat_are_no_crowds(self, folder, imported):
+    @pytest.mark.parametrize("more", [{"attributes": {"occluded": False}}, {}])
+    def test_masks_of_cvat_are_no_crowds(self, folder, imported, more):
         """Datumaro, which CVAT exports through, sets `iscrowd` on every mask."""
         packed = coco_mask.encode(np.asfortranarray(blob().astype(np.uint8)))
         counts = uncompressed(packed, blob())
@@ -573,17 +574,23 @@ class TestCoco:
             photo(folder / f"images/default/{name}.png", seed=ord(name))
         write(folder / "annotations/instances_default.json", {
             "licenses": [{"name": "", "id": 0, "url": ""}], "info": {"contributor": ""},
-            "categories": [{"id": 1, "name": "car", "supercategory": ""}],
+            "categories": [{"id": 1, "name": "car", "supercategory": ""},
+                           {"id": 2, "name": "road", "supercategory": ""}],
             "images": [{"id": n + 1, "width": WIDTH, "height": HEIGHT, "file_name": f"{name}.png",
                         "license": 0, "flickr_url": "", "coco_url": "", "date_captured": 0}
                        for n, name in enumerate("ab")],
             "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 1, "area": 9.0,
-                             "bbox": [0, 0, 9, 9], "attributes": {"occluded": False},
-                             "segmentation": {"counts": counts, "size": [HEIGHT, WIDTH]}}],
+                             "bbox": [0, 0, 9, 9], **more,
+                             "segmentation": {"counts": counts, "size": [HEIGHT, WIDTH]}},
+                            {"id": 2, "image_id": 2, "category_id": 1, "iscrowd": 0, **more,
+                             "segmentation": [[5, 5, 9, 5, 9, 9, 5, 9]]},
+                            {"id": 3, "image_id": 2, "category_id": 2, "iscrowd": 0, **more,
+                             "segmentation": [[1, 1, 40, 1, 40, 30, 1, 30]]}],
         })  # fmt: skip
         masks, _, names = imported()
-        assert names == ["background", "car"]
+        assert names == ["background", "car", "road"]
         np.testing.assert_array_equal(masks["a"], blob())
+        assert (masks["b"][1:30, 1:40] == 2).all()  # the order of the file is that of drawing
 
     def test_large_files_are_recognised_by_their_keys(self, folder, imported, monkeypatch):
         monkeypatch.setattr(import_base, "_LARGE", 100)
