@@ -1,7 +1,8 @@
 """Regions of annotation tools as pixels, each as the tool itself draws it.
 
 COCO's rasteriser (pycocotools) where the tool uses it or has none of its own; OpenCV's `fillPoly`
-for Supervisely, Darwin and Ultralytics, which use it or agree with it.
+for Supervisely and Ultralytics, which use it, and for Darwin, whose own differs in single pixels of
+an outline.
 """
 
 from collections.abc import Sequence

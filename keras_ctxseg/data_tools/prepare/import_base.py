@@ -29,6 +29,7 @@ from keras_ctxseg.data_tools.prepare.pairing import (
     SOURCE_SUFFIXES,
     FileFinder,
     Pair,
+    normal,
     open_any,
 )
 
@@ -96,11 +97,11 @@ class Listing:
             prefix = "" if below == "." else f"{below}/"
             self.files += [f"{prefix}{name}" for name in names if not name.startswith(".")]
         self.files.sort()
-        self._known = set(self.files)
+        self._real = {normal(file): file for file in self.files}
         self._images = images
 
     def __contains__(self, path: str) -> bool:
-        return path in self._known
+        return normal(path) in self._real
 
     def like(self, *patterns: str) -> list[str]:
         """The files that a pattern matches; `*` matches `/` too."""
@@ -111,8 +112,8 @@ class Listing:
         return any(file.startswith(f"{name}/") for file in self.files)
 
     def path(self, file: str) -> Path:
-        """A file's whole path."""
-        return self.root / file
+        """A file's whole path; accents may be composed otherwise than on disk."""
+        return self.root / self._real.get(normal(file), file)
 
     @functools.cached_property
     def pictures(self) -> list[str]:
@@ -123,12 +124,12 @@ class Listing:
     def _by_stem(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for file in self.pictures:
-            found.setdefault(os.path.splitext(file)[0], []).append(file)
+            found.setdefault(normal(os.path.splitext(file)[0]), []).append(file)
         return found
 
     def picture(self, stem: str) -> Path | None:
         """The image at a path without suffix, whatever its suffix is."""
-        files = self._by_stem.get(stem, [])
+        files = self._by_stem.get(normal(stem), [])
         return self.path(files[0]) if files else None
 
     @functools.cached_property

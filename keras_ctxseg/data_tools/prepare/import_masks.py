@@ -21,7 +21,7 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     text_of,
 )
 from keras_ctxseg.data_tools.prepare.mask_code import Change, MaskCode, add_pair, read_labels
-from keras_ctxseg.data_tools.prepare.pairing import Pair
+from keras_ctxseg.data_tools.prepare.pairing import Pair, normal
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 _VOC_BORDER = pack_rgb((224, 224, 192))
@@ -40,7 +40,7 @@ def read_voc(listing: Listing, options: ImportOptions, problems: Problems) -> Re
         return None
     root = masks[0][: masks[0].index("SegmentationClass/")]
     by_name = {
-        file.removeprefix(f"{root}SegmentationClass/").rsplit(".", 1)[0]: file
+        normal(file.removeprefix(f"{root}SegmentationClass/").rsplit(".", 1)[0]): file
         for file in masks
         if file.startswith(f"{root}SegmentationClass/")
     }
@@ -61,7 +61,7 @@ def read_voc(listing: Listing, options: ImportOptions, problems: Problems) -> Re
     pairs: dict[str, list[Pair]] = {}
     unlabelled = 0
     for split, some in names.items():
-        for name in some:
+        for name in map(normal, some):
             if name not in by_name:
                 unlabelled += 1
                 continue
@@ -69,7 +69,7 @@ def read_voc(listing: Listing, options: ImportOptions, problems: Problems) -> Re
             image = listing.picture(f"{root}JPEGImages/{name}")
             known = split_of(split) if split_of(split) else ""
             add_pair(pairs, known, name, mask, code, problems, image or _find(listing, name, mask))
-    listed = set().union(*names.values())
+    listed = set(map(normal, set().union(*names.values())))
     notes = []
     if unlabelled:
         notes.append(f"{unlabelled} listed names have no mask and are left out")

@@ -88,6 +88,18 @@ def test_voc_with_its_lists_and_borders(tmp_path, imported):
     assert "1 masks are in no list" in printed and "random" not in printed
 
 
+def test_names_in_lists_with_accents_of_another_system(tmp_path, imported):
+    ids = blocks([0, 8]).astype(np.uint8)
+    for seed, name in enumerate(("cafe\u0301", "b")):  # as macOS writes it
+        photo(tmp_path / f"in/JPEGImages/{name}.jpg", seed)
+        save(tmp_path / f"in/SegmentationClass/{name}.png", ids, voc_colors())
+    text(tmp_path / "in/ImageSets/Segmentation/train.txt", "caf\u00e9\n")
+    text(tmp_path / "in/ImageSets/Segmentation/val.txt", "b\n")
+    masks, _, _, splits = imported()
+    assert splits == {"caf\u00e9": "train", "b": "val"}
+    np.testing.assert_array_equal(masks["caf\u00e9"], ids)
+
+
 def test_cvat_segmentation_mask(tmp_path, imported):
     root = tmp_path / "in"
     colors = np.array([[0, 0, 0], [250, 50, 83], [51, 221, 255]], np.uint8)
