@@ -31,7 +31,7 @@ COMMANDS = {
     "search": "search block tables for spinenet_seg, alone or with other machines",
     "benchmark": "measure models beside each other and beside peers, layers, or the input pipeline",
     "convert": "turn another project's checkpoint into weights of a model here",
-    "list": "list the models or the data sets, and their options",
+    "list": "list the models, backbones or data sets, and their options",
     "quickstart": "train a small model on the embedded data set, evaluate, report, export; a few "
     "minutes",
     "doctor": "look at versions, devices, memory and disk, and take one small training step",
