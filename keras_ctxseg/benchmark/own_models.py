@@ -14,6 +14,7 @@ from keras_ctxseg.benchmark.subject import Subject
 from keras_ctxseg.costs.graph import traced
 from keras_ctxseg.costs.multiply_adds import count_multiply_adds, trainable_parameters
 from keras_ctxseg.models import build
+from keras_ctxseg.runs.imports import import_modules
 
 CALIBRATION_IMAGES = 32
 
@@ -23,6 +24,7 @@ def prepare(subject: Subject, folder: Path, threads: int | None) -> tuple[Callab
 
     What is exported is kept in `folder`, with the facts, and not made again.
     """
+    import_modules(subject.imports, "--imports")
     exported = subject.exported(folder)
     if exported is None:
         model = build(subject.name, subject.num_classes, **subject.options)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.benchmark.peers import load_peer
+from keras_ctxseg.runs.imports import described
 
 # Forms in which this package's models are measured.
 FORMS = ("keras", "saved_model", "litert", "litert-int8", "training")
@@ -33,6 +34,7 @@ class Subject:
         size: height and width of the images.
         num_classes: of the logits.
         batch: images of a training step; everything else takes one.
+        imports: modules and `.py` files that are imported first, as a recipe's `imports` are.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Subject:
     size: tuple[int, int] = (512, 512)
     num_classes: int = 21
     batch: int = 2
+    imports: tuple[str, ...] = ()
 
     def __post_init__(self):
         known = SOURCES.get(self.source) or [
@@ -72,13 +75,16 @@ class Subject:
         # Short, and another for any other subject. A preset of changed code is another one too.
         text = json.dumps(self.to_json(), sort_keys=True)
         if self.source == "ctxseg":
-            text += _code()
+            text += _code() + json.dumps(described(self.imports))
         key = hashlib.sha256(text.encode()).hexdigest()[:12]
         return folder / f"{self.name or self.source}-{self.form}-{key}"
 
     def to_json(self) -> dict:
         """As `from_json` reads it."""
-        return dataclasses.asdict(self) | {"options": dict(self.options)}
+        values = dataclasses.asdict(self) | {"options": dict(self.options)}
+        if not self.imports:
+            del values["imports"]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping) -> "Subject":
@@ -87,7 +93,9 @@ class Subject:
             key: tuple(value) if isinstance(value, list) else value
             for key, value in values["options"].items()
         }
-        return cls(**{**values, "size": tuple(values["size"]), "options": options})
+        imports = tuple(values.get("imports", ()))
+        size = tuple(values["size"])
+        return cls(**{**values, "size": size, "options": options, "imports": imports})
 
 
 @functools.cache
@@ -114,7 +122,12 @@ def peers_of(subject: Subject, source: str, options: Mapping) -> list[Subject]:
     shared = {key: subject.options[key] for key in peer.SHARED_OPTIONS if key in subject.options}
     return [
         dataclasses.replace(
-            subject, source=source, name="", form=form, options=shared | {**options}
+            subject,
+            source=source,
+            name="",
+            form=form,
+            options=shared | {**options},
+            imports=(),
         )
         for form in peer.FORMS.get(subject.form, ())
     ]

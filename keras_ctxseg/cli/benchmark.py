@@ -44,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkout 'tf-models' or 'keras-hub', or the path of a peer's module (repeatable)",
     )
     model.add_argument(
+        "--imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import this module or .py file first, as a recipe's `imports` does (repeatable)",
+    )
+    model.add_argument(
         "--forms",
         nargs="+",
         choices=FORMS,
@@ -108,11 +115,14 @@ def _side_by_side(arguments: argparse.Namespace) -> None:
 
 def _subjects(arguments: argparse.Namespace) -> list:
     from keras_ctxseg.benchmark.subject import Subject, peers_of
+    from keras_ctxseg.runs.imports import anchored
 
     shared = {
         "size": arguments.size or (512, 512),
         "num_classes": arguments.num_classes,
         "batch": arguments.batch,
+        # Each is measured in a process of its own.
+        "imports": tuple(anchored(name, Path.cwd()) for name in arguments.imports),
     }
     overrides = list(arguments.overrides)
     if arguments.output_stride:
@@ -167,7 +177,9 @@ def _command() -> str:
 def _model(arguments: argparse.Namespace) -> None:
     from keras_ctxseg.benchmark.models import benchmark_models
     from keras_ctxseg.models.registry import build
+    from keras_ctxseg.runs.imports import import_modules
 
+    import_modules(arguments.imports, "--imports")
     size = arguments.size or (512, 512)
     overrides = list(arguments.overrides)
     if arguments.output_stride:

@@ -63,6 +63,18 @@ def test_what_cannot_be_built_is_said_in_one_line():
         measure_side_by_side([broken], repeats=1, progress=False)
 
 
+def test_imports_go_to_the_other_process(tmp_path):
+    path = tmp_path / "my_family.py"
+    path.write_text("first = 1")
+    one = dataclasses.replace(small("saved_model"), imports=(str(path), "math"))
+    assert Subject.from_json(json.loads(json.dumps(one.to_json()))) == one
+    assert small("saved_model").exported(tmp_path) != one.exported(tmp_path)
+    # Of changed code, an export is made anew.
+    before = one.exported(tmp_path)
+    path.write_text("second = 2")
+    assert before != one.exported(tmp_path)
+
+
 def test_figures_of_a_table(found):
     first, training = found["subjects"]
     assert found["matrix_product_gflops"] == pytest.approx(800)

@@ -180,6 +180,45 @@ def test_two_models_are_measured_side_by_side(capsys):
     assert "ratio" not in first and "of its median" in second
 
 
+FAMILY = """
+import keras_ctxseg as ctx
+
+@ctx.models.register_family("from_outside", output_stride=32)
+def from_outside(images, backbone, num_classes, *, dropout: float = 0.0):
+    return {"logits": ctx.heads.classify(backbone(images)[5], num_classes, images, dropout=dropout)}
+"""
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """A file with a family, which is forgotten afterwards."""
+    from keras_ctxseg.models.family import FAMILIES
+
+    path = tmp_path / "my_measured_family.py"
+    path.write_text(FAMILY)
+    yield path
+    FAMILIES.pop("from_outside", None)
+    sys.modules.pop(path.stem, None)
+
+
+def test_a_model_from_outside_is_measured(capsys, outside):
+    options = ["--size", "33x33", "--repeats", "1", "--no-memory", "width=0.35"]
+    command = ["benchmark", "--model", "from_outside_mobilenet_v2", *options]
+    assert "There is no model 'from_outside_mobilenet_v2'" in fails(capsys, *command)
+    assert "--imports: `imports`: nowhere.py" in fails(capsys, *command, "--imports", "nowhere.py")
+    assert main([*command, "--imports", str(outside)]) == 0
+    assert "from_outside_mobilenet_v2 width=0.35\n  parameters " in capsys.readouterr().out
+
+
+@pytest.mark.whole
+def test_a_model_from_outside_is_measured_in_another_process(capsys, outside, monkeypatch):
+    monkeypatch.chdir(outside.parent)
+    options = ["--size", "33x33", "--repeats", "1", "width=0.35", "--imports", outside.name]
+    command = ["benchmark", "--model", "from_outside_mobilenet_v2", "--forms", "keras", *options]
+    assert main(command) == 0
+    assert "from_outside_mobilenet_v2 width=0.35 (keras)" in capsys.readouterr().out
+
+
 def _trainable(filters: int) -> int:
     import keras_ctxseg as ctx
 
