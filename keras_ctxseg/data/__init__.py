@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from keras_ctxseg.data.dataset import SegmentationDataset, evaluation_examples
     from keras_ctxseg.data.images import read_image
     from keras_ctxseg.data.pipeline import TrainPipeline
-    from keras_ctxseg.data.registry import dataset_options, list_datasets, load, published
+    from keras_ctxseg.data.registry import (
+        dataset_options,
+        list_datasets,
+        load,
+        published,
+        register_dataset,
+    )
     from keras_ctxseg.data.tfrecord import write_tfrecords
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)
