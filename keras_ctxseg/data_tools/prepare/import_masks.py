@@ -3,6 +3,7 @@
 import csv
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from keras_ctxseg.data_tools.prepare.pairing import Pair, normal
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 _VOC_BORDER = pack_rgb((224, 224, 192))
+_IDD_CLASSES = ("drivable", "non-drivable", "living things", "vehicles", "roadside objects",
+                "far objects", "sky")  # fmt: skip
 
 
 def read_voc(listing: Listing, options: ImportOptions, problems: Problems) -> Recognised | None:
@@ -67,7 +70,7 @@ def read_voc(listing: Listing, options: ImportOptions, problems: Problems) -> Re
                 continue
             mask = listing.path(by_name[name])
             image = listing.picture(f"{root}JPEGImages/{name}")
-            known = split_of(split) if split_of(split) else ""
+            known = split_of(split)
             add_pair(pairs, known, name, mask, code, problems, image or _find(listing, name, mask))
     listed = set(map(normal, set().union(*names.values())))
     notes = []
@@ -80,89 +83,89 @@ def read_voc(listing: Listing, options: ImportOptions, problems: Problems) -> Re
     return Recognised(title, evidence, settle_splits(pairs), table.class_file(), tuple(notes))
 
 
+def _cityscapes_ids() -> dict[int, int]:
+    """Cityscapes' label ids to training ids; what the benchmark leaves out is void."""
+    from keras_ctxseg.data.builders.cityscapes_classes import CLASSES
+
+    ids = dict.fromkeys([*range(-1, 34), 255], IGNORE_LABEL)
+    return ids | {raw: index for index, (_, raw, _) in enumerate(CLASSES)}
+
+
+def _cityscapes_file() -> dict[str, Any]:
+    from keras_ctxseg.data.builders.cityscapes_classes import CLASSES
+
+    names = tuple(name for name, _, _ in CLASSES)
+    palette = [list(color) for _, _, color in CLASSES]
+    return ClassList(names, IGNORE_LABEL).class_file() | {"palette": palette}
+
+
 def read_cityscapes(
     listing: Listing, options: ImportOptions, problems: Problems
 ) -> Recognised | None:
-    """Cityscapes, IDD Lite and KITTI: label ids, training ids or instance ids."""
-    from keras_ctxseg.data.builders.cityscapes_classes import CLASSES
-
-    trained = {index: index for index in range(len(CLASSES))} | {255: IGNORE_LABEL}
-    label_ids = dict.fromkeys([*range(-1, 34), 255], IGNORE_LABEL)
-    label_ids |= {raw: index for index, (_, raw, _) in enumerate(CLASSES)}
-    colors = {pack_rgb(color): index for index, (_, _, color) in enumerate(CLASSES)}
-    names = [name for name, _, _ in CLASSES]
+    """Cityscapes: label ids, training ids or instance ids."""
+    trained = {index: index for index in range(19)}
     kinds: list[tuple[str, MaskCode, Change]] = [
-        ("_labelIds.png", MaskCode(label_ids), None),
-        ("_labelTrainIds.png", MaskCode(trained | {19: IGNORE_LABEL}), None),
-        ("_instanceIds.png", MaskCode(label_ids), _instance_labels),
-        ("_label.png", MaskCode(dict.fromkeys(range(7), 0)), None),
+        ("_labelIds.png", MaskCode(_cityscapes_ids()), None),
+        ("_labelTrainIds.png", MaskCode(trained | dict.fromkeys((19, 255), IGNORE_LABEL)), None),
+        ("_instanceIds.png", MaskCode(_cityscapes_ids()), _instance_labels),
     ]
     for ending, code, change in kinds:
-        masks = [f for f in listing.pictures if f.endswith(ending) and "/gt" in f"/{f}"]
-        if not masks:
-            continue
-        title = "Cityscapes"
-        if ending == "_label.png":
-            title, code = (
-                "IDD Lite",
-                MaskCode({**dict(zip(range(7), range(7), strict=True)), 255: IGNORE_LABEL}),
-            )
-            names = [
-                "drivable",
-                "non-drivable",
-                "living things",
-                "vehicles",
-                "roadside objects",
-                "far objects",
-                "sky",
-            ]
-        pairs: dict[str, list[Pair]] = {}
-        for file in masks:
-            key = re.sub(r"(_gt(Fine|Coarse))?" + re.escape(ending) + "$", "", file)
-            stem = re.sub(r"(^|/)gt[A-Za-z]*(/)", r"\1leftImg8bit\2", key)
-            image = next(
-                filter(
-                    None,
-                    (listing.picture(f"{stem}{end}") for end in ("_leftImg8bit", "_image", "")),
-                ),
-                None,
-            )
-            name = key.split("/")[-1] if title == "Cityscapes" else "__".join(key.split("/")[-2:])
-            add_pair(pairs, split_in(file), name, listing.path(file), code, problems, image, change)
-        table = ClassList(tuple(names), IGNORE_LABEL).class_file()
-        if title == "Cityscapes":
-            table["palette"] = [list(color) for _, _, color in CLASSES]
-        notes = ("the 19 classes of the benchmark; others are void",) if colors else ()
-        return Recognised(
-            title,
-            f"{len(masks)} files *{ending}",
-            settle_splits(pairs),
-            table,
-            notes if title == "Cityscapes" else (),
-        )
+        pairs = _street_pairs(listing, ending, "_leftImg8bit", 1, code, problems, change)
+        if pairs is not None:
+            notes = ("the 19 classes of the benchmark; others are void",)
+            table = _cityscapes_file()
+            return Recognised("Cityscapes", f"files *{ending}", settle_splits(pairs), table, notes)
     return None
+
+
+def read_idd(listing: Listing, options: ImportOptions, problems: Problems) -> Recognised | None:
+    """IDD Lite: seven classes, 255 is void; names are unique within a drive only."""
+    code = MaskCode({index: index for index in range(7)} | {255: IGNORE_LABEL})
+    pairs = _street_pairs(listing, "_label.png", "_image", 2, code, problems)
+    if pairs is None:
+        return None
+    table = ClassList(_IDD_CLASSES, IGNORE_LABEL).class_file()
+    return Recognised("IDD Lite", "files gtFine/*_label.png", settle_splits(pairs), table)
+
+
+def _street_pairs(
+    listing: Listing,
+    ending: str,
+    image_ending: str,
+    parts: int,
+    code: MaskCode,
+    problems: Problems,
+    change: Change = None,
+) -> dict[str, list[Pair]] | None:
+    """Masks below `gt*/<split>/<city>/` with their images below `leftImg8bit`; None without any."""
+    masks = [f for f in listing.pictures if f.endswith(ending) and "/gt" in f"/{f}"]
+    pairs: dict[str, list[Pair]] = {}
+    for file in masks:
+        key = re.sub(r"(_gt(Fine|Coarse))?" + re.escape(ending) + "$", "", file)
+        stem = re.sub(r"(^|/)gt[A-Za-z]*(/)", r"\1leftImg8bit\2", key)
+        image = listing.picture(f"{stem}{image_ending}") or listing.picture(stem)
+        name = "__".join(key.split("/")[-parts:])
+        add_pair(pairs, split_in(file), name, listing.path(file), code, problems, image, change)
+    return pairs if masks else None
 
 
 def read_kitti(listing: Listing, options: ImportOptions, problems: Problems) -> Recognised | None:
     """KITTI's semantic segmentation benchmark: Cityscapes' label ids, or instances of them."""
-    from keras_ctxseg.data.builders.cityscapes_classes import CLASSES
-
+    code = MaskCode(_cityscapes_ids())
     for folder in ("semantic", "instance"):
         masks = listing.like(f"*training/{folder}/*.png", f"{folder}/*.png")
         if not masks or not listing.like("*image_2/*"):
             continue
-        ids = dict.fromkeys([*range(-1, 34), 255], IGNORE_LABEL)
-        ids |= {raw: index for index, (_, raw, _) in enumerate(CLASSES)}
         change = (lambda values: values // 256) if folder == "instance" else None
         pairs: dict[str, list[Pair]] = {}
         for file in masks:
             parent, name = file.rsplit(f"{folder}/", 1)
             stem = name.rsplit(".", 1)[0]
             image = listing.picture(f"{parent}image_2/{stem}")
-            add_pair(pairs, "", stem, listing.path(file), MaskCode(ids), problems, image, change)
-        table = ClassList(tuple(name for name, _, _ in CLASSES), IGNORE_LABEL).class_file()
+            add_pair(pairs, "", stem, listing.path(file), code, problems, image, change)
         notes = ("Cityscapes' 19 classes; others are void",)
-        return Recognised("KITTI", f"image_2/, {folder}/", settle_splits(pairs), table, notes)
+        evidence = f"image_2/, {folder}/"
+        return Recognised("KITTI", evidence, settle_splits(pairs), _cityscapes_file(), notes)
     return None
 
 
@@ -214,7 +217,7 @@ def read_roboflow(
     """Roboflow's "Semantic Segmentation Masks": `_classes.csv` and `*_mask.png` in each split."""
     names: dict[int, str] = {}
     pairs: dict[str, list[Pair]] = {}
-    tables = [file for file in listing.like("*_classes.csv") if file.endswith("_classes.csv")]
+    tables = listing.like("*_classes.csv")
     for file in tables:
         lines = text_of(listing.path(file)).splitlines()
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if row]

@@ -29,6 +29,7 @@ from keras_ctxseg.data_tools.prepare.import_json import read_darwin, read_hasty,
 from keras_ctxseg.data_tools.prepare.import_label_studio import read_label_studio
 from keras_ctxseg.data_tools.prepare.import_masks import (
     read_cityscapes,
+    read_idd,
     read_kitti,
     read_mapillary,
     read_roboflow,
@@ -44,6 +45,7 @@ from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
 READERS = {
     "mapillary": read_mapillary,
     "cityscapes": read_cityscapes,
+    "idd": read_idd,
     "kitti": read_kitti,
     "ade20k": read_ade20k,
     "voc": read_voc,
