@@ -154,6 +154,11 @@ def split_in(path: str) -> str:
     return next(filter(None, map(split_of, reversed(path.split("/")[:-1]))), "")
 
 
+def split_in_name(file: str) -> str:
+    """The split that a word of a file's name means: `instances_train2017.json`, `val_coco.json`."""
+    return next(filter(None, map(split_of, reversed(re.split(r"[\W_]+", Path(file).stem)))), "")
+
+
 def settle_splits(pairs: Mapping[str, Sequence[Pair]]) -> dict[str, list[Pair]]:
     """The data's own splits where there are two or more; else all pairs in the split `""`.
 

@@ -20,6 +20,7 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     settle_splits,
     sniffed,
     split_in,
+    split_in_name,
 )
 from keras_ctxseg.data_tools.prepare.labelme import labelme_pairs
 from keras_ctxseg.data_tools.prepare.mask_code import MaskCode
@@ -51,7 +52,7 @@ def read_coco(listing: Listing, options: ImportOptions, problems: Problems) -> R
             return _read_panoptic(listing, chosen, options, problems)
         by_split: dict[str, tuple[Path, Path]] = {}
         for number, file in enumerate(chosen):
-            split = split_of(Path(file).stem.split("_")[-1]) or split_in(file)
+            split = split_in_name(file) or split_in(file)
             place = f"{split} {number}"
             by_split[place] = (_image_folder(listing, file, options), listing.path(file))
         pairs, table = coco_pairs(by_split, options.classes, options.outside, "void", problems)
@@ -76,7 +77,7 @@ def _image_folder(listing: Listing, file: str, options: ImportOptions) -> Path:
     """Where the images of a COCO file are: the first place that has the first of them."""
     path = listing.path(file)
     suffix = Path(file).stem.split("_")[-1]
-    split = split_of(suffix) or split_in(file)
+    split = split_in_name(file) or split_in(file)
     names = [
         image.get("file_name") for image in first_look(path)["images"] if isinstance(image, dict)
     ]
@@ -109,7 +110,7 @@ def _read_panoptic(
         content = read_json(path)
         names |= {entry["id"]: entry["name"] for entry in content["categories"]}
         images = {entry["id"]: entry["file_name"] for entry in content["images"]}
-        split = split_of(Path(file).stem.split("_")[-1]) or split_in(file)
+        split = split_in_name(file) or split_in(file)
         photos = FileFinder(_image_folder(listing, file, options))
         for number, annotation in enumerate(content["annotations"]):
             with reporting(problems, path, f"annotations[{number}]"):

@@ -32,6 +32,7 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     points_of,
     reporting,
     split_in,
+    split_in_name,
 )
 from keras_ctxseg.data_tools.prepare.mask_code import raw_values
 from keras_ctxseg.data_tools.prepare.pairing import flat_name
@@ -84,7 +85,7 @@ def read_cvat(listing: Listing, options: ImportOptions, problems: Problems) -> R
                     else:
                         left_out[entry.tag] += 1
                 key = flat_name(f"{subset}/{name}" if subset else name)
-                split = split_of(subset) or split_of(Path(file).stem)
+                split = split_of(subset) or split_in_name(file)
                 stem = key.rsplit(".", 1)[0] if element is not None else key
                 images.setdefault(split, []).append(AnnotatedImage(stem, image, path, shapes, size))
     if not files:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keras_ctxseg._naming import nearest
-from keras_ctxseg.data.folder_layout import split_of
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.annotation_schema import Problems
 from keras_ctxseg.data_tools.prepare.import_ade20k import read_ade20k
@@ -21,6 +20,7 @@ from keras_ctxseg.data_tools.prepare.import_base import (
     Listing,
     Recognised,
     settle_splits,
+    split_in_name,
 )
 from keras_ctxseg.data_tools.prepare.import_coco import read_coco, read_labelme
 from keras_ctxseg.data_tools.prepare.import_folders import read_camvid, read_folders
@@ -139,7 +139,7 @@ def _by_lists(listing: Listing, found: Recognised) -> Recognised:
     splits: dict[str, list[Pair]] = {}
     lists = []
     for file in listing.like("*.txt"):
-        split = split_of(Path(file).stem.split("_")[-1])
+        split = split_in_name(file)
         if not split or "/labels/" in f"/{file}":
             continue
         text = listing.path(file).read_text(encoding="utf-8-sig", errors="replace")

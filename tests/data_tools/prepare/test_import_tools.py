@@ -592,6 +592,18 @@ class TestCoco:
         np.testing.assert_array_equal(masks["a"], blob())
         assert (masks["b"][1:30, 1:40] == 2).all()  # the order of the file is that of drawing
 
+    def test_a_word_of_the_files_name_is_the_split(self, folder, imported):
+        for split, name in (("train", "a"), ("val", "b")):
+            photo(folder / f"{name}.png", seed=ord(name))
+            write(folder / f"{split}_annotations.json", {
+                "images": [{"id": 1, "file_name": f"{name}.png", "height": HEIGHT, "width": WIDTH}],
+                "categories": [{"id": 1, "name": "car"}],
+                "annotations": [{"id": 1, "image_id": 1, "category_id": 1,
+                                 "segmentation": [np.ravel(STAR).tolist()]}]})  # fmt: skip
+        masks, printed, _ = imported()
+        assert "1 in train, 1 in val" in printed and "random" not in printed
+        assert_polygon(masks["b"] == 1, STAR)
+
     def test_large_files_are_recognised_by_their_keys(self, folder, imported, monkeypatch):
         monkeypatch.setattr(import_base, "_LARGE", 100)
         self.test_roboflow_folders(folder, imported)
