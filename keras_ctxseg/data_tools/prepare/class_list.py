@@ -35,7 +35,7 @@ class ClassList:
             outside: `"background"`, a class of its own, or `"void"`, ignored.
 
         Raises:
-            ValueError: no class, or an unknown `outside`.
+            ValueError: no class, more than 255, or an unknown `outside`.
         """
         if outside not in (BACKGROUND, "void"):
             raise ValueError(f"`outside`: expected 'background' or 'void'. Received: {outside!r}")
@@ -45,6 +45,11 @@ class ClassList:
             raise ValueError("Expected annotations of at least one class. Found: none")
         if outside == BACKGROUND or len(classes) < len(names):
             classes = [BACKGROUND, *classes]
+        if len(classes) > IGNORE_LABEL:
+            raise ValueError(
+                f"Expected annotations of at most {IGNORE_LABEL} classes. Found: {len(classes)}; "
+                "choose some of them with --classes (`classes`)"
+            )
         return cls(tuple(classes), 0 if outside == BACKGROUND else IGNORE_LABEL)
 
     def knows(self, label: str) -> bool:

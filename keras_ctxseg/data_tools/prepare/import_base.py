@@ -128,9 +128,18 @@ class Listing:
         return found
 
     def picture(self, stem: str) -> Path | None:
-        """The image at a path without suffix, whatever its suffix is."""
-        files = self._by_stem.get(normal(stem), [])
-        return self.path(files[0]) if files else None
+        """The image at a path without suffix, whatever its suffix is.
+
+        One of its name in the folder `images` does as well.
+        """
+        if files := self._by_stem.get(normal(stem), []):
+            return self.path(files[0])
+        name = stem.rsplit("/", 1)[-1]
+        for finder in self._finders[:1] if self._images else []:
+            for suffix in SOURCE_SUFFIXES:
+                if found := finder.find(f"{name}{suffix}"):
+                    return found
+        return None
 
     @functools.cached_property
     def _finders(self) -> list[FileFinder]:

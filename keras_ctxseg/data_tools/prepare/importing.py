@@ -6,14 +6,18 @@ NiBabel, tensorboardX and a second OpenCV.
 """
 
 import csv
+import dataclasses
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.annotation_schema import Problems
+from keras_ctxseg.data_tools.prepare.class_list import ClassList, read_class_names
 from keras_ctxseg.data_tools.prepare.import_ade20k import read_ade20k
 from keras_ctxseg.data_tools.prepare.import_base import (
     ImportOptions,
@@ -40,6 +44,7 @@ from keras_ctxseg.data_tools.prepare.import_xml import read_cvat, read_labelme_x
 from keras_ctxseg.data_tools.prepare.pairing import Exif, Pair, any_size, flat_name
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_pairs
+from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 # In the order in which they are tried: those with names of their own first.
 READERS = {
@@ -64,6 +69,9 @@ READERS = {
     "camvid": read_camvid,
     "folders": read_folders,
 }
+# Those whose readers give masks as they are; the others draw the chosen classes alone.
+_MASK_FILES = ("mapillary", "cityscapes", "idd", "kitti", "ade20k", "voc", "roboflow", "camvid",
+               "folders")  # fmt: skip
 _SHOWN = 5
 
 
@@ -113,6 +121,8 @@ def recognise(
             text = f"expected what the format {name!r} writes. Found: {error!r:.200}"
             raise FileError("unreadable", root, text) from error
         if recognised is not None and (any(recognised.pairs.values()) or len(problems) > before):
+            if options.classes and name in _MASK_FILES:
+                recognised = _only(recognised, read_class_names(options.classes))
             return _by_lists(listing, recognised)
         del problems[before:]
     inside = ", ".join(listing.files[:6]) or "nothing"
@@ -122,6 +132,29 @@ def recognise(
         f"expected one of the formats {', '.join(names)}. Found: {inside}"
         f"{' ...' if len(listing.files) > 6 else ''}",
     )
+
+
+def _only(found: Recognised, chosen: Sequence[str]) -> Recognised:
+    """Some of the classes of mask files, in the given order; pixels of the others are void."""
+    names = list(found.class_file["classes"])
+    ids = np.full(256, IGNORE_LABEL, np.uint8)
+    for index, name in enumerate(chosen):
+        if name not in names:
+            raise ValueError(
+                f"`classes`: expected names of {found.format}. Received: {name!r}."
+                f"{nearest(name, names)}"
+            )
+        ids[names.index(name)] = index
+    class_file = ClassList(tuple(chosen), IGNORE_LABEL).class_file()
+    if palette := found.class_file.get("palette"):
+        class_file["palette"] = [palette[names.index(name)] for name in chosen]
+
+    def masked(pair: Pair) -> Pair:
+        return dataclasses.replace(pair, mask=lambda: ids[pair.read_mask()])
+
+    pairs = {split: [masked(pair) for pair in some] for split, some in found.pairs.items()}
+    notes = (*found.notes, f"{len(names) - len(chosen)} classes that were not chosen are void")
+    return Recognised(found.format, found.evidence, pairs, class_file, notes)
 
 
 def _by_lists(listing: Listing, found: Recognised) -> Recognised:

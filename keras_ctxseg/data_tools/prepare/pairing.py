@@ -227,7 +227,7 @@ class Pair:
         Raises:
             FileError: an image or a mask that cannot be read, or is of another size.
         """
-        mask = None if self.size else self._read_mask()
+        mask = None if self.size else self.read_mask()
         size = self.size or mask.shape[:2]  # type: ignore[union-attr]
         content = self.image if isinstance(self.image, Path) else self.image()
         with open_any(content, self.source) as image:
@@ -244,7 +244,7 @@ class Pair:
                     f"Found: {size[0]}x{size[1]}"
                     + (f" in {self.stated_in}" if self.stated_in else ""),
                 )
-            mask = self._read_mask() if mask is None else mask
+            mask = self.read_mask() if mask is None else mask
             suffix = _KEPT.get(image.format or "", ".png")
             target = split / "images" / f"{self.name}{suffix}"
             if turned or image.format not in _KEPT:
@@ -259,7 +259,8 @@ class Pair:
         else:
             Image.fromarray(mask).save(f"{label}.png")
 
-    def _read_mask(self) -> np.ndarray:
+    def read_mask(self) -> np.ndarray:
+        """The mask's pixels: as a file holds them, or as the function gives them."""
         if not isinstance(self.mask, Path):
             return self.mask()
         with open_any(self.mask, self.mask) as mask:

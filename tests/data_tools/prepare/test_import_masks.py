@@ -88,6 +88,24 @@ def test_voc_with_its_lists_and_borders(tmp_path, imported):
     assert "1 masks are in no list" in printed and "random" not in printed
 
 
+def test_chosen_classes_and_images_elsewhere(tmp_path, imported, capsys):
+    ids = blocks([0, 8, 15, 255]).astype(np.uint8)
+    for seed, name in enumerate("ab"):
+        photo(tmp_path / f"photos/{name}.jpg", seed)
+        save(tmp_path / f"in/SegmentationClass/{name}.png", ids, voc_colors())
+    text(tmp_path / "in/ImageSets/Segmentation/default.txt", "a\nb\n")
+    output = ["--output", str(tmp_path / "other")]
+    assert main(["prepare-data", "import", str(tmp_path / "in"), *output]) == 2
+    assert "a.png: expected an image of its name" in capsys.readouterr().err
+    photos = ["--images", str(tmp_path / "photos")]
+    wrong = ["--classes", "persn", *photos, *output]
+    assert main(["prepare-data", "import", str(tmp_path / "in"), *wrong]) == 2
+    assert "Received: 'persn'. Did you mean 'person'?" in capsys.readouterr().err
+    masks, printed, names, _ = imported("--classes", "person,cat", *photos)
+    assert names == ["person", "cat"] and "19 classes that were not chosen are void" in printed
+    np.testing.assert_array_equal(masks["a"], np.select([ids == 15, ids == 8], [0, 1], 255))
+
+
 def test_names_in_lists_with_accents_of_another_system(tmp_path, imported):
     ids = blocks([0, 8]).astype(np.uint8)
     for seed, name in enumerate(("cafe\u0301", "b")):  # as macOS writes it

@@ -203,6 +203,12 @@ def test_names_of_other_systems(tmp_path, labels_of):
     assert set(labels_of(tmp_path / "out")) == {"sub__a", "sub__caf\u00e9"}
 
 
+def test_more_classes_than_a_mask_can_hold(tmp_path):
+    write(tmp_path, [], categories=[{"id": n, "name": f"c{n}"} for n in range(300)])
+    with pytest.raises(ValueError, match="at most 255 classes. Found: 301; choose"):
+        prepare_coco(str(tmp_path / "a.json"), str(tmp_path), tmp_path / "out")
+
+
 def test_misspelt_class(tmp_path):
     write(tmp_path, [])
     with pytest.raises(ValueError, match=r"Received: 'tre'. Did you mean 'tree'\?"):
