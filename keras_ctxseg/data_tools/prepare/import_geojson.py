@@ -1,8 +1,10 @@
 """Polygons in GeoJSON over GeoTIFFs."""
 
+import dataclasses
 import functools
 import itertools
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,13 @@ def read_geojson(listing: Listing, options: ImportOptions, problems: Problems) -
     contents = {file: read_json(listing.path(file)) for file in files}
     stems = {Path(file).stem: file for file in files}
     images: dict[str, list[AnnotatedImage]] = {}
+    unnamed: set[str] = set()
     for raster in rasters:
+        grid = None
+        with reporting(problems, listing.path(raster), "image"):
+            grid = _grid(listing.path(raster))
+        if grid is None:
+            continue
         own = stems.get(Path(raster).stem)
         chosen = (
             [own]
@@ -73,19 +81,52 @@ def read_geojson(listing: Listing, options: ImportOptions, problems: Problems) -
             for number, feature in enumerate(contents[file].get("features") or []):
                 where = f"features[{number}]"
                 with reporting(problems, path, where):
-                    label = _geo_label(feature.get("properties") or {}, options.label)
+                    if feature["geometry"] is None:
+                        continue
+                    properties = feature.get("properties") or {}
+                    label = _geo_label(properties, options.label)
+                    if label == "object":
+                        unnamed |= {key for key, value in properties.items()
+                                    if isinstance(value, str)}  # fmt: skip
                     crs = ((contents[file].get("crs") or {}).get("properties") or {}).get("name")
                     region = functools.partial(
-                        _geo_region, feature["geometry"], crs, listing.path(raster), path, where
+                        _geo_region, feature["geometry"], crs, grid, path, where
                     )
                     shapes.append(Shape(label, where, region))
         if chosen:
             stem = flat_name(raster.rsplit(".", 1)[0])
             images.setdefault(split_in(raster), []).append(
-                AnnotatedImage(stem, listing.path(raster), listing.path(chosen[0]), shapes)
+                AnnotatedImage(
+                    stem, listing.path(raster), listing.path(chosen[0]), shapes, grid.size
+                )
             )
     pairs, table = painted(images, (), options, problems)
-    return Recognised("GeoJSON over images", ", ".join(files[:4]), pairs, table)
+    notes = []
+    if unnamed:
+        text = f"no property {', '.join(_LABEL_PROPERTIES[:3])} ...: the class is 'object'; "
+        notes.append(f"{text}--label says which of {', '.join(sorted(unnamed)[:8])} has the class")
+    return Recognised("GeoJSON over images", ", ".join(files[:4]), pairs, table, tuple(notes))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Grid:
+    """Where an image's pixels are: its size, its affine transform and its coordinate system."""
+
+    size: tuple[int, int]
+    transform: Any
+    crs: Any
+
+
+def _grid(path: Path) -> _Grid:
+    import rasterio
+
+    try:
+        with warnings.catch_warnings():  # an image without georeference has pixel coordinates
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            with rasterio.open(path) as image:
+                return _Grid((image.height, image.width), image.transform, image.crs)
+    except rasterio.errors.RasterioError as error:
+        raise FileError("unreadable", path, f"expected an image. Found: {error}") from error
 
 
 def _geo_label(properties: Mapping[str, Any], chosen: str | None) -> str:
@@ -105,7 +146,7 @@ def _geo_label(properties: Mapping[str, Any], chosen: str | None) -> str:
 def _geo_region(
     geometry: Mapping[str, Any],
     crs: str | None,
-    raster: Path,
+    grid: _Grid,
     source: Path,
     where: str,
     height: int,
@@ -124,15 +165,13 @@ def _geo_region(
     points = np.concatenate(
         [points_of([point[:2] for point in ring], source, where) for ring in rings]
     )
-    with rasterio.open(raster) as image:
-        transform, target = image.transform, image.crs
-    if target is not None:
+    if grid.crs is not None:
         degrees = np.abs(points).max(axis=0) <= (180, 90)
-        origin = crs or ("OGC:CRS84" if degrees.all() else target)
+        origin = crs or ("OGC:CRS84" if degrees.all() else grid.crs)
         try:
-            geometry = transform_geom(origin, target, json.loads(json.dumps(geometry)))
+            geometry = transform_geom(origin, grid.crs, json.loads(json.dumps(geometry)))
         except rasterio.errors.RasterioError as error:
             text = f"{where}: expected coordinates of {origin}. Found: {error}"
             raise FileError("unreadable", source, text) from error
-    drawn = rasterize([(geometry, 1)], (height, width), transform=transform, dtype="uint8")
+    drawn = rasterize([(geometry, 1)], (height, width), transform=grid.transform, dtype="uint8")
     return drawn.astype(bool)

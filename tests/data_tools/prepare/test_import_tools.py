@@ -668,6 +668,32 @@ class TestGeoJson:
         expected[1, 10:30, :20] = 1
         np.testing.assert_array_equal([masks["a"], masks["b"]], expected)
 
+    def write_pixels(self, folder):
+        pytest.importorskip("rasterio")
+        for name in "ab":
+            photo(folder / f"{name}.tif", seed=ord(name))
+            write(folder / f"{name}.geojson", {"type": "FeatureCollection", "features": [
+                {"type": "Feature", "properties": {"crop": "wheat"}, "geometry": {
+                    "type": "Polygon", "coordinates": [
+                        [[5, 4], [40, 4], [40, 30], [5, 30], [5, 4]],
+                        [[10, 10], [20, 10], [20, 20], [10, 20], [10, 10]]]}},
+                {"type": "Feature", "properties": {}, "geometry": None}]})  # fmt: skip
+
+    def test_pixel_coordinates_and_a_property_of_ones_own(self, folder, imported):
+        self.write_pixels(folder)
+        masks, _, names = imported("--label", "crop")
+        assert names == ["background", "wheat"]
+        expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+        expected[4:30, 5:40] = 1
+        expected[10:20, 10:20] = 0
+        np.testing.assert_array_equal(masks["b"], expected)
+
+    def test_properties_that_may_hold_the_class_are_named(self, folder, imported):
+        self.write_pixels(folder)
+        _, printed, names = imported()
+        assert names == ["background", "object"]
+        assert "--label says which of crop has the class" in printed
+
 
 def test_another_folder(tmp_path, capsys):
     write(tmp_path / "in/notes.txt", "no data")
