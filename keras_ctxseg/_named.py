@@ -52,11 +52,15 @@ def find(name: str, key: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
+            raise ValueError(f"`{key}`: {module_name} cannot be imported: {error}") from error
         raise ValueError(
             f"`{key}`: there is no module {module_name!r}. Received: {name!r}. A .py file must be "
             f"one of the recipe's `imports`"
         ) from None
+    except Exception as error:  # whatever the module's code raises
+        raise ValueError(
+            f"`{key}`: {module_name} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     if not hasattr(module, attribute):
         raise ValueError(
             f"`{key}`: {module_name} has no {attribute!r}.{nearest(attribute, dir(module))}"

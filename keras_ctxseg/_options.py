@@ -188,12 +188,17 @@ def convert(value: Any, kind: Any) -> Any:
     if kind in (bool, str, type(None), os.PathLike):
         return value if isinstance(value, kind) else MISMATCH
     if kind is DottedName:
-        named = isinstance(value, str) and ("." in value or ">" in value)
-        return value if named else MISMATCH
+        return value if isinstance(value, str) and _is_dotted(value) else MISMATCH
     if kind in (Mapping, dict):
         named = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
         return dict(value) if named else MISMATCH
     return value
+
+
+def _is_dotted(name: str) -> bool:
+    """`my_package.MyLoss`, or `my_package>MyLoss` as registered with Keras."""
+    parts = name.split(">" if ">" in name else ".")
+    return len(parts) > 1 and all(part if ">" in name else part.isidentifier() for part in parts)
 
 
 def _finite(value: Any) -> Any:

@@ -4,15 +4,21 @@ What a file declares (sizes, counts) is compared with the file's own size before
 """
 
 import lzma
-import math
+import os
 import pickle
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable
-from typing import Any
 
+import h5py
+
+from keras_ctxseg import _hdf5_probe
+
+KERAS_WEIGHTS = "model.weights.h5"
 SLACK = 64 * 2**20
 RATIO = 100
 """Zeros compress a thousandfold; whole files of weights hardly at all."""
@@ -69,27 +75,47 @@ def check_zip(archive: zipfile.ZipFile) -> None:
     check_unpacked((member.file_size for member in members), file_size)
 
 
-def check_hdf5(file: Any, file_size: int) -> None:
-    """Refuses an `h5py.File` with data outside it, other types than numbers, or too large sizes.
+def check_hdf5_file(path: str | os.PathLike) -> None:
+    """Reads an HDF5 file in another process first, which may crash or run for ever on it.
 
     Raises:
-        LimitError: Naming the first data set of the kind.
+        LimitError: What is wrong with it.
     """
-    import h5py
+    limit = RATIO * os.stat(path).st_size + SLACK
+    command = [sys.executable, "-P", _hdf5_probe.__file__, os.fspath(path), str(limit)]
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if result.returncode == 1:
+        raise LimitError(result.stderr.strip().splitlines()[-1])
+    if result.returncode:
+        raise LimitError(f"the HDF5 library crashed or did not end on it ({result.returncode})")
 
-    sizes = []
 
-    def visit(name: str, item) -> None:
-        if not isinstance(item, h5py.Dataset):
-            return
-        if item.external is not None or item.is_virtual:
-            raise LimitError(f"{name!r} points to another file")
-        if item.dtype.kind not in "biuf":
-            raise LimitError(f"{name!r} holds {item.dtype}, expected numbers")
-        sizes.append(math.prod(item.shape or ()) * item.dtype.itemsize)
+def check_keras_file(path: str | os.PathLike, what: str = "the file") -> None:
+    """Looks at a `.keras` or `.h5` file's checksums and declared sizes before Keras reads it.
 
-    file.visititems(visit)
-    check_unpacked(sizes, file_size, "its data sets")
+    Args:
+        path: The file.
+        what: What the message calls it.
+
+    Raises:
+        ValueError: Naming the file, and what is wrong with it.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                check_zip(archive)
+                damaged = archive.testzip()
+                if damaged is not None:
+                    raise LimitError(f"{damaged} fails its checksum")
+                if KERAS_WEIGHTS in archive.namelist():
+                    # In this process: checksums have found it undamaged.
+                    limit = RATIO * archive.getinfo(KERAS_WEIGHTS).file_size + SLACK
+                    with archive.open(KERAS_WEIGHTS) as member, h5py.File(member) as weights:
+                        _hdf5_probe.check_hdf5(weights, limit)
+        else:
+            check_hdf5_file(path)
+    except UNREADABLE as error:
+        raise ValueError(f"cannot read {what} {os.fspath(path)}: {first_line(error)}") from None
 
 
 def first_line(error: BaseException) -> str:

@@ -11,6 +11,7 @@ import pytest
 from keras_ctxseg._options import (
     MISMATCH,
     REQUIRED,
+    DottedName,
     Option,
     checked_options,
     convert,
@@ -106,3 +107,22 @@ def test_types_that_yaml_cannot_write_pass():
     assert convert({"a": 1}, Mapping[str, int]) == {"a": 1}
     assert convert(1, Mapping[str, int]) is MISMATCH
     assert describe(str | Sequence) == "a string or a list"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "fits"),
+    [
+        ("a.B", DottedName, True),
+        ("my_package>B", DottedName, True),
+        *((name, DottedName, False) for name in ("", "B", "..", ".x", "a.", "a..b", "a.b c", ">")),
+        (3, DottedName, False),
+        (1e308, float, True),
+        (10**400, float, False),
+        (float("inf"), float, False),
+        (float("nan"), float, False),
+        ({"a": 1}, Mapping, True),
+        ({1: 1}, Mapping, False),
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_type_is_refused(value, kind, fits):
+    assert (convert(value, kind) is not MISMATCH) == fits

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 
+from keras_ctxseg._untrusted import check_keras_file
 from keras_ctxseg.backbones.input_channels import carried_over
 from keras_ctxseg.backbones.keras_backbone import KerasBackbone, Tap
 
@@ -156,6 +157,7 @@ class ApplicationBackbone(KerasBackbone):
         """
         if not os.path.isfile(path):
             raise ValueError(f"`weights` names a file that does not exist: {os.fspath(path)!r}")
+        check_keras_file(path)
         return self._load(model, os.fspath(path), "; it must be one without the top")
 
     def _load(self, model: keras.Model, weights: str, advice: str) -> str:

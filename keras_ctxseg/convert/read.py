@@ -3,7 +3,6 @@
 Keras' files are `.keras`, `.weights.h5`, and the `.h5` of Keras 1 and 2. No layer is created.
 """
 
-import io
 import json
 import math
 import struct
@@ -18,9 +17,10 @@ import h5py
 import numpy as np
 
 from keras_ctxseg._untrusted import (
+    KERAS_WEIGHTS,
     UNREADABLE,
     LimitError,
-    check_hdf5,
+    check_hdf5_file,
     check_unpacked,
     check_zip,
     first_line,
@@ -87,12 +87,17 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             check_zip(archive)
-            source = io.BytesIO(archive.read("model.weights.h5"))
-        with h5py.File(source) as file:
-            check_hdf5(file, len(source.getbuffer()))
-            return _read(file)
+            content = archive.read(KERAS_WEIGHTS)
+        with tempfile.TemporaryDirectory() as folder:
+            inner = Path(folder) / KERAS_WEIGHTS
+            inner.write_bytes(content)
+            return _read_hdf5(inner)
+    return _read_hdf5(path)
+
+
+def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
+    check_hdf5_file(path)
     with h5py.File(path) as file:
-        check_hdf5(file, path.stat().st_size)
         return _read(file)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg._registration import register_classes
+from keras_ctxseg._untrusted import UNREADABLE, check_keras_file, first_line
 from keras_ctxseg.backbones import Backbone
 from keras_ctxseg.models import weights_elsewhere
 from keras_ctxseg.models.segmentation_model import SegmentationModel
@@ -61,11 +62,12 @@ def load_own_weights(model: SegmentationModel, path: Path) -> str:
         )
     if not path.is_file():
         raise ValueError(f"`weights` names a file that does not exist: {str(path)!r}")
+    check_keras_file(path)
     if path.suffix == ".keras":
         return _load_model(model, path)
     try:
         model.load_weights(path)
-    except (ValueError, OSError) as error:
+    except UNREADABLE as error:
         kept = _load_but_classifiers(model, path) if isinstance(error, ValueError) else []
         if not kept:
             raise ValueError(
@@ -78,7 +80,10 @@ def load_own_weights(model: SegmentationModel, path: Path) -> str:
 
 def _load_model(model: SegmentationModel, path: Path) -> str:
     register_classes()
-    source = keras.models.load_model(path, compile=False)
+    try:
+        source = keras.models.load_model(path, compile=False)
+    except UNREADABLE as error:
+        raise ValueError(f"cannot read {str(path)!r}: {first_line(error)}") from error
     theirs = {weight.path: weight for weight in source.weights}
     ours = {weight.path: weight for weight in model.weights}
     differing = [name for name in ours if name in theirs and ours[name].shape != theirs[name].shape]
@@ -111,7 +116,7 @@ def _load_but_classifiers(model: SegmentationModel, path: Path) -> list[str]:
             warnings.simplefilter("ignore")
             model.load_weights(path, skip_mismatch=True)
         kept = [weight.path for weight in floats if np.isnan(weight).any()]
-    except (ValueError, OSError):
+    except UNREADABLE:
         kept = []
     if not kept or not all(_classifies(name) for name in kept):
         model.set_weights(initial)

@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-import h5py
 import keras
 import numpy as np
 
 from keras_ctxseg._limits import at_least, between, check_limits, require
 from keras_ctxseg._options import MISMATCH, convert, describe
 from keras_ctxseg._registration import register_classes
-from keras_ctxseg._untrusted import UNREADABLE, check_hdf5, check_zip, first_line
+from keras_ctxseg._untrusted import UNREADABLE, check_keras_file, check_zip, first_line
 
 STATE_FORMAT = 1
 """Of `training_state.json`; a larger number is a newer package's."""
@@ -179,25 +178,10 @@ def check_whole(path: str | Path) -> None:
         CheckpointError: if the file is cut short, altered or no checkpoint of a run.
     """
     path = Path(path)
-    _check_archive(path)
+    _check_file(path)
     read_state(path)
     _read_random_states(path)
     read_running_metrics(path)
-
-
-def _check_archive(path: Path) -> None:
-    """Compares with the checksums, within limits, and looks at the weights' declared sizes."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_zip(archive)
-            damaged = archive.testzip()
-            if damaged is None and "model.weights.h5" in archive.namelist():
-                with archive.open("model.weights.h5") as member, h5py.File(member) as weights:
-                    check_hdf5(weights, archive.getinfo("model.weights.h5").file_size)
-    except UNREADABLE as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {first_line(error)}") from None
-    if damaged is not None:
-        raise CheckpointError(f"the checkpoint {path} is damaged: {damaged} fails its checksum")
 
 
 def load_checkpoint(path: str | Path, num_classes: int | None = None) -> keras.Model:
@@ -213,8 +197,7 @@ def load_checkpoint(path: str | Path, num_classes: int | None = None) -> keras.M
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
-    if zipfile.is_zipfile(path):
-        _check_archive(path)
+    _check_file(path)
     register_classes()
     try:
         model = keras.models.load_model(path, compile=False)
@@ -295,6 +278,13 @@ def _seed_variables(model: keras.Model) -> list:
 
 def _random_states(model: keras.Model) -> list[list[int]]:
     return [keras.ops.convert_to_numpy(variable).tolist() for variable in _seed_variables(model)]
+
+
+def _check_file(path: Path) -> None:
+    try:
+        check_keras_file(path, "the checkpoint")
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _read_random_states(path: Path) -> list[np.ndarray]:

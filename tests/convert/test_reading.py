@@ -289,6 +289,22 @@ def test_hdf5_files_have_limits(tmp_path):
         read_checkpoint(path)
 
 
+def test_a_crash_of_the_hdf5_library_is_an_error(tmp_path, monkeypatch):
+    """Attributes of a damaged file were seen to keep it busy for ever."""
+    path = tmp_path / "w.h5"
+    with h5py.File(path, "w") as file:
+        file["a"] = np.ones(3)
+    probe = tmp_path / "probe.py"
+    monkeypatch.setattr("keras_ctxseg._hdf5_probe.__file__", str(probe))
+    for code in (
+        "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+        "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 1))\nwhile True: pass",
+    ):
+        probe.write_text(code)
+        with pytest.raises(ConversionError, match=f"{path}: the HDF5 library crashed or did not"):
+            read_checkpoint(path)
+
+
 def test_safetensors_do_not_overlap(tmp_path):
     path = tmp_path / "w.safetensors"
     entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keras_ctxseg.convert import ConversionError, read_checkpoint
@@ -80,8 +80,18 @@ def test_whole_files_are_read(name):
     check(name, FILES[name])
 
 
-@given(st.sampled_from([*FILES]), damages)
+HDF5 = ["current.h5", "legacy.h5", "w.keras"]
+
+
+@given(st.sampled_from(sorted({*FILES} - {*HDF5})), damages)
 def test_any_damage(name, changes):
+    check(name, damaged(FILES[name], changes))
+
+
+# Each starts a process.
+@settings(max_examples=max(settings.default.max_examples // 20, 5))
+@given(st.sampled_from(HDF5), damages)
+def test_any_damage_to_hdf5(name, changes):
     check(name, damaged(FILES[name], changes))
 
 
