@@ -77,8 +77,8 @@ def _classes_in(arrays: Mapping[str, np.ndarray], source: Source) -> int:
         for row in () if callable(table.rows) else table.rows:
             name = source.dialect.name(row.layer, "bias")
             if row.ours == "logits_classifier" and name in renamed:
-                kernel = renamed[source.dialect.name(row.layer, "kernel")]
-                if kernel.ndim == 4:
+                kernel = renamed.get(source.dialect.name(row.layer, "kernel"))
+                if kernel is not None and kernel.ndim == 4:
                     return renamed[name].size
     return 0
 

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from keras_ctxseg._untrusted import UNREADABLE, check_zip
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
 from keras_ctxseg.data.check_cache import cache_folder, stamp
 from keras_ctxseg.data.class_file import id_ranges
@@ -120,11 +121,9 @@ def _index(
     rules = hashlib.sha256(class_ids.tobytes()).hexdigest() if class_ids is not None else ""
     key = json.dumps([_FORMAT, rules, [[str(path.resolve()), *stamp(path)] for path in paths]])
     cached = cache_folder() / "records" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
-    try:
-        with np.load(cached) as content:
-            return content["numbers"], content["starts"], content["sizes"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass
+    known = _cached_index(cached, paths)
+    if known is not None:
+        return known
     per_file = [_record_starts(path) for path in paths]
     numbers = np.repeat(np.arange(len(paths)), [len(starts) for starts in per_file])
     starts = np.concatenate(per_file).astype(np.int64)
@@ -134,6 +133,29 @@ def _index(
         image_sizes = _checked_sizes(paths, per_file, parse, description, class_ids)
     _save(cached, numbers, starts, image_sizes)
     return numbers, starts, image_sizes
+
+
+def _cached_index(
+    file: Path, paths: list[Path]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """What `_index` has saved; None where it has not, or the file holds anything else."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            check_zip(archive)
+        with np.load(file) as content:
+            numbers, starts, sizes = (content[key] for key in ("numbers", "starts", "sizes"))
+        lengths = np.array([path.stat().st_size for path in paths])
+        right = (
+            numbers.shape == starts.shape == (len(sizes),)
+            and sizes.shape[1:] == (2,)
+            and all(array.dtype.kind == "i" for array in (numbers, starts, sizes))
+            and np.all((numbers >= 0) & (numbers < len(paths)))
+            and np.all((starts >= 0) & (starts < lengths[numbers]))
+            and np.all(sizes > 0)
+        )
+        return (numbers, starts, sizes) if right else None
+    except UNREADABLE:
+        return None
 
 
 def _read_sizes(paths: list[Path], parse: Parser, description: str, count: int) -> np.ndarray:

@@ -100,6 +100,21 @@ def test_a_damaged_index_is_made_anew(tmp_path, rng, keep):
     np.testing.assert_array_equal(open_files(tmp_path / "a.tfrecord").sizes, [(33, 40)])
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"starts": [10**9]}, {"starts": [-1]}, {"numbers": [1]}, {"sizes": [[0, 40]]},
+     {"sizes": [33, 40]}, {"starts": [0.5]}, {"numbers": [0, 0]}, {"sizes": [["a", "b"]]}],
+)  # fmt: skip
+def test_an_impossible_index_is_made_anew(tmp_path, rng, changes):
+    write(tmp_path / "a.tfrecord", [(33, 40)], rng)
+    open_files(tmp_path / "a.tfrecord")
+    (cached,) = (cache_folder() / "records").iterdir()
+    with np.load(cached) as content:
+        arrays = dict(content)
+    np.savez(cached, **{**arrays, **changes})
+    np.testing.assert_array_equal(open_files(tmp_path / "a.tfrecord").sizes, [(33, 40)])
+
+
 def test_files_that_cannot_be_used_are_named(tmp_path, rng):
     with pytest.raises(ValueError, match=r"none\.tfrecord: expected a TFRecord file"):
         open_files(tmp_path / "none.tfrecord")
