@@ -5,7 +5,6 @@ This file imports nothing of the package, so that the process starts at once.
 """
 
 import math
-import resource
 import sys
 
 import h5py
@@ -50,6 +49,8 @@ def _read_all(path: str, limit: int) -> None:
 
 
 if __name__ == "__main__":
+    import resource
+
     seconds = SECONDS + int(sys.argv[2]) // 20_000_000
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     try:
