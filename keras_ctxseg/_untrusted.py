@@ -81,6 +81,8 @@ def check_hdf5_file(path: str | os.PathLike) -> None:
     Raises:
         LimitError: What is wrong with it.
     """
+    if not h5py.is_hdf5(path):  # looks for its signature alone
+        raise LimitError("not an HDF5 file")
     limit = RATIO * os.stat(path).st_size + SLACK
     command = [sys.executable, "-P", _hdf5_probe.__file__, os.fspath(path), str(limit)]
     result = subprocess.run(command, capture_output=True, text=True, errors="replace")

@@ -8,7 +8,7 @@ _COMMON = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 }
-settings.register_profile("quick", max_examples=100, derandomize=True, database=None, **_COMMON)
+settings.register_profile("quick", max_examples=60, derandomize=True, database=None, **_COMMON)
 settings.register_profile("long", max_examples=int(os.environ.get("FUZZ_EXAMPLES", "200")),
                           print_blob=True, **_COMMON)  # fmt: skip
 settings.load_profile("long" if "FUZZ_EXAMPLES" in os.environ else "quick")

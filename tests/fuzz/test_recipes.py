@@ -110,8 +110,8 @@ def test_any_override(override):
 
 @pytest.mark.parametrize("loop", [False, True])
 def test_bases_in_circles_and_chains(tmp_path, loop):
-    for index in range(1, 1500):
+    for index in range(1, 300):
         (tmp_path / f"{index}.yaml").write_text(f"base: {index - 1}.yaml")
-    (tmp_path / "0.yaml").write_text("base: 1499.yaml" if loop else RECIPE)
-    path = tmp_path / "1499.yaml"
+    (tmp_path / "0.yaml").write_text("base: 299.yaml" if loop else RECIPE)
+    path = tmp_path / "299.yaml"
     assert result_or_error(load_config, path, ConfigError, str(tmp_path)) is None
