@@ -9,6 +9,7 @@ import sys
 
 import h5py
 
+PROBE = __file__
 SECONDS = 20  # of processor time, beside a second for 20 MB
 
 

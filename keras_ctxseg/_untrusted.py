@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 import h5py
 
-from keras_ctxseg import _hdf5_probe
+from keras_ctxseg._hdf5_probe import PROBE, check_hdf5
 
 KERAS_WEIGHTS = "model.weights.h5"
 SLACK = 64 * 2**20
@@ -84,7 +84,7 @@ def check_hdf5_file(path: str | os.PathLike) -> None:
     if not h5py.is_hdf5(path):  # looks for its signature alone
         raise LimitError("not an HDF5 file")
     limit = RATIO * os.stat(path).st_size + SLACK
-    command = [sys.executable, "-P", _hdf5_probe.__file__, os.fspath(path), str(limit)]
+    command = [sys.executable, "-P", PROBE, os.fspath(path), str(limit)]
     result = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if result.returncode == 1:
         raise LimitError(result.stderr.strip().splitlines()[-1])
@@ -113,7 +113,7 @@ def check_keras_file(path: str | os.PathLike, what: str = "the file") -> None:
                     # In this process: checksums have found it undamaged.
                     limit = RATIO * archive.getinfo(KERAS_WEIGHTS).file_size + SLACK
                     with archive.open(KERAS_WEIGHTS) as member, h5py.File(member) as weights:
-                        _hdf5_probe.check_hdf5(weights, limit)
+                        check_hdf5(weights, limit)
         else:
             check_hdf5_file(path)
     except UNREADABLE as error:
