@@ -114,5 +114,7 @@ def test_the_stream_without_them_is_what_it_always_was(places):
 
 def test_a_class_that_the_data_set_lacks(places):
     config = AugmentationConfig((48, 40), copy_paste=CopyPasteConfig(0.5, ("c1", "c147")))
-    with pytest.raises(ValueError, match=r"`copy_paste.classes`: the data set places has no class"):
+    with pytest.raises(
+        ValueError, match=r"`augmentation.copy_paste.classes`: the data set places has no class"
+    ):
         TrainPipeline(places, "train", config, 2)
