@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -22,11 +23,11 @@ class Limit:
 
 
 def at_least(least: float) -> Limit:
-    return Limit(f"at least {least}", lambda value: value >= least)
+    return Limit(f"at least {least}", lambda value: least <= value < math.inf)
 
 
 def above(bound: float) -> Limit:
-    return Limit(f"a number above {bound}", lambda value: value > bound)
+    return Limit(f"a number above {bound}", lambda value: bound < value < math.inf)
 
 
 def between(low: float, high: float, what: str = "") -> Limit:

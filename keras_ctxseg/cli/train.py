@@ -60,7 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume == "auto":
         resume = "auto"
     result = train(config, resume=resume, overwrite=arguments.overwrite, say=print)
-    best = "none" if result.best_mean_iou is None else f"{100 * result.best_mean_iou:.2f} %"
-    print(f"Best validation mIoU {best} after {result.epochs} epochs ({result.seconds:.0f} s)")
+    name, best = "mIoU", result.best_mean_iou
+    if config.training.best_score != "mean_iou":
+        name, best = config.training.best_score, result.best_score
+    score = "none" if best is None else f"{100 * best:.2f} %"
+    print(f"Best validation {name} {score} after {result.epochs} epochs ({result.seconds:.0f} s)")
     print(f"Next: ctxseg evaluate {result.directory}")
     return 0

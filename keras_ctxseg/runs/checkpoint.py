@@ -43,6 +43,8 @@ class TrainingState:
         epoch: finished epochs.
         step: optimizer steps taken, batches of the training stream consumed.
         best_mean_iou: best validation mIoU so far; None before the first validation.
+        best_score: best value so far of the validation score that chooses `best.keras`.
+        best_score_name: which score that is.
         step_in_epoch: steps taken in the epoch that is not finished yet.
         learning_rate: that epoch's, at its first step.
         epoch_logs: averages of an epoch whose steps are all taken, but that was neither validated
@@ -59,6 +61,8 @@ class TrainingState:
     epoch_logs: dict[str, float] | None = None
     ended: bool = False
     callbacks: dict[str, Any] = field(default_factory=dict)
+    best_score: Annotated[float, between(0, 1)] | None = None
+    best_score_name: str = "mean_iou"
 
     def __post_init__(self):
         check_limits(self)

@@ -3,6 +3,7 @@
 Imports neither Keras nor TensorFlow, so that a wrong key is reported at once.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,11 +75,33 @@ class MetricConfig(Named):
     output: str = "logits"
 
 
+@dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """When a run ends before its last epoch.
+
+    Args:
+        patience: validations in a row without a better score.
+        score: of the validation, as `training.best_score`.
+        min_delta: by how much a score must be higher to count as better, in 0 ... 1.
+    """
+
+    patience: Count = 10
+    score: str = "mean_iou"
+    min_delta: Factor = 0.0
+
+    def __post_init__(self):
+        check_limits(self, "training.early_stopping", ConfigError)
+
+
 StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"]
 Communication = Literal["auto", "nccl", "ring", "hierarchical"]
 LitertFormName = Literal["fp32", "fp16", "dynamic", "int8", "full_int8"]
 IMAGE_SCALE = Limit("0 < scale <= 4", lambda scale: 0 < scale <= 4)
 FORMS = Limit("at least one form, each once", lambda forms: 0 < len(forms) == len(set(forms)))
+CLASS_WEIGHTS = Limit(
+    "finite weights of at least 0, not all of them 0",
+    lambda weights: all(0 <= weight < math.inf for weight in weights) and any(weights),
+)
 SCALES = Limit(
     "one factor or more, each above 0 and at most 8",
     lambda scales: len(scales) > 0 and all(0 < scale <= 8 for scale in scales),
@@ -169,6 +192,12 @@ class TrainingConfig:
         center_weight, offset_weight: factors of the losses on centres of things and on offsets to
             them, in panoptic models.
         center_sigma: of the Gaussians that stand for centres, in pixels of the crop.
+        best_score: validation score whose highest value `best.keras` keeps: `mean_iou`,
+            `pixel_accuracy`, `mean_accuracy`, `mean_precision`, `mean_f1` (Dice),
+            `frequency_weighted_iou`, in panoptic runs `panoptic_quality`, or `iou`, `f1`,
+            `precision` or `accuracy` of a class, as in `iou.road`.
+        early_stopping: ends the run once a validation score stops rising, or null. The schedule is
+            laid out over all epochs, so the rate may still be high.
         seed: of weights, order and augmentation.
         validate_every: epochs between two validations; the last epoch always validates.
         overlay_images: validation images drawn in TensorBoard.
@@ -205,7 +234,7 @@ class TrainingConfig:
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     clip_norm: Positive | None = None
     label_smoothing: Annotated[float, SHARE_BELOW_1] = 0.0
-    class_weights: tuple[float, ...] | None = None
+    class_weights: Annotated[tuple[float, ...], CLASS_WEIGHTS] | None = None
     top_k_fraction: Annotated[float, between(1e-4, 1)] = 1.0
     losses: tuple[LossConfig, ...] = ()
     metrics: tuple[MetricConfig, ...] = ()
@@ -215,6 +244,8 @@ class TrainingConfig:
     center_weight: Factor = 200.0
     offset_weight: Factor = 0.01
     center_sigma: Positive = 8.0
+    best_score: str = "mean_iou"
+    early_stopping: EarlyStoppingConfig | None = None
     seed: Annotated[int, between(0, 2**32 - 1)] = 0
     validate_every: Count = 1
     overlay_images: Annotated[int, at_least(0)] = 4

@@ -41,8 +41,8 @@ def dotted_keys(schema: Any = RunConfig, prefix: str = "") -> list[str]:
     keys = []
     for name, kind in get_type_hints(schema).items():
         keys.append(prefix + name)
-        if dataclasses.is_dataclass(kind):
-            keys.extend(dotted_keys(kind, f"{prefix}{name}."))
+        if section := _section_of(kind):
+            keys.extend(dotted_keys(section, f"{prefix}{name}."))
     return keys
 
 
@@ -74,8 +74,8 @@ def checked(values: Any, schema: Any, places: Places, prefix: str = "") -> dict[
             )
         if value is None:
             result[key] = None
-        elif dataclasses.is_dataclass(kinds[key]):
-            result[key] = checked(value, kinds[key], places, f"{prefix}{key}.")
+        elif section := _section_of(kinds[key]):
+            result[key] = checked(value, section, places, f"{prefix}{key}.")
         elif _entry_of(kinds[key]) is not None:
             result[key] = _checked_entries(value, kinds[key], places, f"{prefix}{key}")
         else:
@@ -90,9 +90,9 @@ def construct(values: Mapping[str, Any], schema: Any, places: Places, prefix: st
     for spec in dataclasses.fields(schema):
         kind = kinds[spec.name]
         if spec.name in values:
-            value, entry = values[spec.name], _entry_of(kind)
-            if dataclasses.is_dataclass(kind):
-                value = construct(value, kind, places, f"{prefix}{spec.name}.")
+            value, entry, section = values[spec.name], _entry_of(kind), _section_of(kind)
+            if section and not (value is None and section is not kind):
+                value = construct(value, section, places, f"{prefix}{spec.name}.")
             elif entry is not None:
                 value = tuple(
                     construct(each, entry, places, f"{prefix}{spec.name}[{index}].")
@@ -122,6 +122,12 @@ def plain(config: Any) -> Any:
     if isinstance(config, (tuple, list)):
         return [plain(value) for value in config]
     return config
+
+
+def _section_of(kind: Any) -> Any:
+    """The dataclass of a section, `X` or `X | None`; None for other types."""
+    kinds = [each for each in get_args(kind) or (kind,) if each is not type(None)]
+    return kinds[0] if len(kinds) == 1 and dataclasses.is_dataclass(kinds[0]) else None
 
 
 def _entry_of(kind: Any) -> Any:

@@ -26,6 +26,7 @@ from keras_ctxseg.losses.weighted_sum import WeightedSum
 from keras_ctxseg.runs.config import ConfigError, LossConfig, TrainingConfig
 from keras_ctxseg.training.optimizers import SGD, AdamW, LossScaleOptimizer
 from keras_ctxseg.training.schedule import PolyDecay
+from keras_ctxseg.training.selection import EarlyStopping
 
 CROSSENTROPY = "crossentropy"
 _LOSSES: dict[str, type[keras.losses.Loss]] = {
@@ -116,7 +117,7 @@ def build_metrics(
 
 
 def build_callbacks(training: TrainingConfig, directory: Path) -> list[keras.callbacks.Callback]:
-    """The callbacks of a recipe, in its order.
+    """Early stopping, if the recipe asks for it, and its callbacks, in its order.
 
     Args:
         training: of the recipe.
@@ -125,7 +126,9 @@ def build_callbacks(training: TrainingConfig, directory: Path) -> list[keras.cal
     Raises:
         ValueError: a callback that cannot be made.
     """
-    return [
+    stopping = training.early_stopping
+    own = [EarlyStopping(**dataclasses.asdict(stopping))] if stopping is not None else []
+    named = [
         make(
             part,
             f"training.callbacks[{index}]",
@@ -134,6 +137,7 @@ def build_callbacks(training: TrainingConfig, directory: Path) -> list[keras.cal
         )
         for index, part in enumerate(training.callbacks)
     ]
+    return [*own, *named]
 
 
 def _names(training: TrainingConfig) -> Iterator[tuple[str, str]]:

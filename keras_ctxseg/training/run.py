@@ -30,7 +30,8 @@ class RunResult:
         directory: the run's folder with `config.yaml`, `checkpoints/`, `log.csv` and
             `tensorboard/`.
         epochs, steps: finished, over all its processes.
-        best_mean_iou: of the validation, in 0...1.
+        best_mean_iou: highest one of the validations, in 0...1.
+        best_score: highest value of the score that chose `best.keras`, in 0...1.
         parameters: of the network, trainable or not.
         seconds: spent in `fit` by this process, validation included.
     """
@@ -39,6 +40,7 @@ class RunResult:
     epochs: int
     steps: int
     best_mean_iou: float | None
+    best_score: float | None
     parameters: int
     seconds: float
 
@@ -103,6 +105,7 @@ def train(
         session.saved.epoch,
         session.saved.step,
         session.saved.best_mean_iou,
+        session.saved.best_score,
         session.model.count_params(),
         seconds,
     )

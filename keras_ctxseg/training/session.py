@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import keras
@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ctxseg.distribution.workers import Workers
+from keras_ctxseg.labels.panoptic import is_panoptic
 from keras_ctxseg.runs import assembly
 from keras_ctxseg.runs.checkpoint import (
     TrainingState,
@@ -24,6 +25,7 @@ from keras_ctxseg.runs.run_directory import RunDirectory
 from keras_ctxseg.training.callback_states import CallbackStates
 from keras_ctxseg.training.compilation import compile_arguments
 from keras_ctxseg.training.preemption import PreemptedError, StopSignals
+from keras_ctxseg.training.selection import PANOPTIC, check_scores
 
 
 class Session:
@@ -46,6 +48,7 @@ class Session:
         bad_loss: batch, counted by this process in the epoch, and value of the first loss that is
             NaN or infinite.
         signals: active during `fit`.
+        scores: names of the validation scores that the logs show.
     """
 
     state: TrainingState
@@ -67,6 +70,7 @@ class Session:
         self.plan = Plan.of(config.training, self.pipeline.steps_per_epoch)
         with strategy.scope():
             self.model = self._build_model()
+        self.scores = self._score_names()
         self.workers = Workers(self.model.distribute_strategy)
         self.say = say if self.workers.is_chief else _silent
         self.callback_states = CallbackStates(self.callbacks)
@@ -136,6 +140,24 @@ class Session:
         every = self.config.training.validate_every
         return (epoch + 1) % every == 0 or epoch + 1 == self.plan.epochs
 
+    def note_scores(self, logs: Mapping[str, float]) -> bool:
+        """Keeps the best scores so far; whether the one that chooses `best.keras` is a new best.
+
+        Scores are NaN, and never best, where the split shows nothing that they count.
+        """
+        name, state = self.config.training.best_score, self.state
+        mean_iou, score = logs["val_mean_iou"], logs[f"val_{name}"]
+        if mean_iou > _or_below_all(state.best_mean_iou):
+            state = replace(state, best_mean_iou=mean_iou)
+        best = state.best_score if state.best_score_name == name else None
+        if best is None and name == "mean_iou":  # Of a checkpoint without `best_score`.
+            best = self.state.best_mean_iou
+        better = score > _or_below_all(best)
+        if better:
+            best = score
+        self.state = replace(state, best_score=best, best_score_name=name)
+        return better
+
     def note_saved(self, state: TrainingState) -> None:
         self.saved, self.saved_at = state, time.monotonic()
 
@@ -153,6 +175,16 @@ class Session:
         self.running_metrics = list(running_metrics)
         self.note_saved(state)
 
+    def _score_names(self) -> list[str]:
+        training = self.config.training
+        panoptic = is_panoptic(self.model.output)
+        check_scores(training, self.dataset.class_names, panoptic)
+        names = ["mean_iou", "pixel_accuracy", *([PANOPTIC] if panoptic else [])]
+        names.append(training.best_score)
+        if training.early_stopping is not None:
+            names.append(training.early_stopping.score)
+        return list(dict.fromkeys(names))
+
     def _build_model(self) -> keras.Model:
         config = self.config
         if self.history.paths():  # The weights that the run began with may be gone by now.
@@ -164,6 +196,10 @@ class Session:
         )
         model.compile(**arguments)
         return model
+
+
+def _or_below_all(score: float | None) -> float:
+    return -1.0 if score is None else score
 
 
 def _silent(line: str) -> None:

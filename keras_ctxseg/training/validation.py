@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from keras_ctxseg.runs.checkpoint import TrainingState, save_checkpoint
+from keras_ctxseg.training.selection import score_of
 from keras_ctxseg.training.session import Session
 
 if TYPE_CHECKING:
@@ -47,18 +48,15 @@ class Validation(keras.callbacks.Callback):
         step = session.plan.step_after(epoch)
         with averaged_weights(self.model):
             result = self.evaluate()
-            scores, best = result.scores, session.state.best_mean_iou
-            logs["val_mean_iou"] = float(scores.mean_iou)
-            logs["val_pixel_accuracy"] = float(scores.pixel_accuracy)
-            if result.panoptic is not None:
-                logs["val_panoptic_quality"] = result.panoptic.all.pq
-            # NaN where no label of the split counts: nothing to be best by.
-            if scores.mean_iou >= 0 and (best is None or scores.mean_iou > best):
-                best = float(scores.mean_iou)
-                session.state = replace(session.state, best_mean_iou=best)
-                if session.workers.is_chief:
-                    state = TrainingState(epoch + 1, step, best)
-                    save_checkpoint(self.model, session.directory.best, state)
+            logs.update({f"val_{name}": score_of(result, name) for name in session.scores})
+            if session.note_scores(logs) and session.workers.is_chief:
+                state = replace(
+                    TrainingState(epoch + 1, step),
+                    best_mean_iou=session.state.best_mean_iou,
+                    best_score=session.state.best_score,
+                    best_score_name=session.state.best_score_name,
+                )
+                save_checkpoint(self.model, session.directory.best, state)
             if self.on_validated is not None:
                 self.on_validated(epoch, step)
 

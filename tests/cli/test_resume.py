@@ -37,9 +37,9 @@ def recipe(tmp_path):
 def test_resume_takes_auto_or_nothing(recipe, monkeypatch, words, resume, epochs):
     calls = []
 
-    def train(config, **options):
+    def train(config, say, **options):
         calls.append((config.training.epochs, options))
-        return RunResult(Path("runs/trial"), epochs, 0, None, 0, 0.0)
+        return RunResult(Path("runs/trial"), epochs, 0, None, None, 0, 0.0)
 
     monkeypatch.setattr(run, "train", train)
     assert main(["train", *(recipe if word == "RECIPE" else word for word in words)]) == 0

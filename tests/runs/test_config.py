@@ -169,6 +169,23 @@ def test_override_errors(write, override, message):
             "`training.learning_rate`: expected a number above",
         ),
         (
+            MINIMAL + "training: {clip_norm: .inf}",
+            "`training.clip_norm`: expected a number or null. Received: inf",
+        ),
+        (
+            MINIMAL + "training: {class_weights: [0, 0.0]}",
+            "`training.class_weights`: expected finite weights of at least 0, not all of them 0",
+        ),
+        (MINIMAL + "training: {seed: -1}", "`training.seed`: expected 0 to 4294967295. Received"),
+        (
+            MINIMAL + "training: {early_stopping: {patience: 0}}",
+            "`training.early_stopping.patience`: expected at least 1. Received: 0",
+        ),
+        (
+            MINIMAL + "training: {early_stopping: {patient: 3}}",
+            "unknown key `training.early_stopping.patient`. Did you mean 'training.early_stopping.",
+        ),
+        (
             MINIMAL + "training: {top_k_fraction: 0}",
             "`training.top_k_fraction`: expected 0.0001 to 1",
         ),
