@@ -51,7 +51,7 @@ def compare_pipeline(
 
     dataset = assembly.load_dataset(config)
     pipeline = assembly.build_pipeline(config, dataset)
-    model = assembly.build_model(config, dataset.num_classes)
+    model = assembly.build_model(config, dataset.num_classes, dataset.channels)
     model.compile(
         **compile_arguments(
             model, config.training, dataset.ignore_label, total_steps=pipeline.steps_per_epoch * 100

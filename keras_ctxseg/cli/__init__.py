@@ -53,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         otherwise.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # Names of files need not be UTF-8.
+            stream.reconfigure(errors="backslashreplace")
     options = _parse(arguments)
     if options.command is None:
         _parser().print_help()
@@ -138,5 +141,9 @@ def _one_line(error: Exception) -> str:
     text = str(error)
     if isinstance(error, _tensorflow_errors()):
         # "{{function_node ...}} message", then a Python traceback or the graph's nodes.
-        text = re.sub(r"\{\{.*?\}\}\s*", "", text).split("\n")[0]
+        lines = [line for line in text.split("\n") if line.strip()]
+        nodes = [k for k, line in enumerate(lines) if line.lstrip().startswith("[[")]
+        # In `fit`, "Graph execution error:" and where the nodes were made come first.
+        first = nodes[0] - 1 if nodes and nodes[0] and lines[0].startswith("Graph exec") else 0
+        text = re.sub(r"\{\{.*?\}\}\s*", "", lines[first] if lines else "")
     return " ".join(escaped(text, "\n\t").split()) or type(error).__name__

@@ -7,10 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_ctxseg.runs.config import RunConfig
+    from keras_ctxseg.runs.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -
     import_modules(config.imports, recipe)
     if own is not None and data is not None:
         config = replace(config, data=load_config(data, overrides).data)
+    config = _reading_as_trained(config, directory, overrides)
     changes = [_for_file_name(override) for override in overrides]
     if own is not None and data is not None:
         changes.insert(0, Path(data).stem)
@@ -86,6 +88,22 @@ def open_run(run: str, overrides: Sequence[str] = (), data: str | None = None) -
         changes.insert(0, checkpoint.stem)
     folder = directory.path if own is not None else checkpoint.parent
     return OpenedRun(config, checkpoint, folder, tuple(changes), tuple(overrides), data)
+
+
+def _reading_as_trained(
+    config: RunConfig, directory: RunDirectory, overrides: Sequence[str]
+) -> RunConfig:
+    """The configuration with the run's own way to read images, such as the range it measured."""
+    from keras_ctxseg.data.class_file import read_class_file
+
+    if config.data.name != "folder" or not directory.classes.is_file():
+        return config
+    kept = read_class_file(directory.classes).images.as_dict()
+    given = {override.partition("=")[0].rpartition(".")[2] for override in overrides}
+    names = {"exif", "bands", "range"} & kept.keys() - given
+    options: dict[str, Any] = {name: kept[name] for name in sorted(names)}
+    data = replace(config.data, options={**config.data.options, **options})
+    return replace(config, data=data)
 
 
 def _for_file_name(override: str) -> str:

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from keras_ctxseg.cli._reading import add_reading_arguments, reading_options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="the folder that holds train/, val/, ...")
@@ -13,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how masks are written (default: ids)",
     )
     parser.add_argument("--classes", metavar="FILE", help="default: PATH/classes.json")
+    add_reading_arguments(parser)
     parser.add_argument("--sample", type=int, metavar="N", help="open N pairs of each split only")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with thumbnails")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything for a program")
@@ -23,7 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     from keras_ctxseg.data_tools.checks import check, write_sheet
 
     report = check(
-        arguments.path, arguments.classes, arguments.mask_format, sample=arguments.sample
+        arguments.path,
+        arguments.classes,
+        arguments.mask_format,
+        sample=arguments.sample,
+        **reading_options(arguments),
     )
     print(report.table())
     print()

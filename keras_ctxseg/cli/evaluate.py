@@ -68,7 +68,9 @@ def evaluate(
         file.close()
     print(result.table())
     result.to_json(output / "scores.json", _source(opened, split, output))
-    samples = report_samples(evaluator, examples, result, config.evaluation.report_images)
+    samples = report_samples(
+        evaluator, examples, result, config.evaluation.report_images, dataset.reading.show
+    )
     report = write_report(
         result,
         samples,

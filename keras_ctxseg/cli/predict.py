@@ -1,12 +1,21 @@
 """`ctxseg predict RUN|--model EXPORT IMAGE|VIDEO ... --output DIR`."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_ctxseg.cli._protocol import add_protocol_arguments, protocol_overrides
+from keras_ctxseg.cli._reading import add_reading_arguments, reading_options
 from keras_ctxseg.cli._runs import OpenedRun, add_run_argument, open_run
 from keras_ctxseg.prediction.formats import FORMATS
+
+if TYPE_CHECKING:
+    from keras_ctxseg.prediction.written_predictions import PredictionResult
+
+_SHOWN = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overlay", action="store_true", help="in videos, lay the colours over the frames"
     )
     add_protocol_arguments(parser)
+    add_reading_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,7 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError("IMAGE: expected files, folders or globs after the run. Found none")
         opened = open_run(arguments.run, protocol_overrides(arguments), arguments.data)
         failures = predict(
-            opened, arguments.images, arguments.output, arguments.format, arguments.overlay
+            opened,
+            arguments.images,
+            arguments.output,
+            arguments.format,
+            arguments.overlay,
+            reading_options(arguments),
         )
     for message in failures:
         print(f"ctxseg: skipped: {message}", file=sys.stderr)
@@ -77,10 +92,19 @@ def _predict_exported(arguments: argparse.Namespace) -> list[str]:
         names,
         progress=sys.stdout.isatty(),
         format=arguments.format,
+        reading=model.reading.changed(reading_options(arguments), "predict"),
     )
-    print(f"Labels     {arguments.output / 'labels'}, {len(result.images)} images")
-    print(f"Overlays   {arguments.output / 'overlays'}")
+    _say(result, arguments.output)
     return [message for _, message in result.failures]
+
+
+def _say(result: PredictionResult, output: Path) -> None:
+    print(f"Labels     {output / 'labels'}, {len(result.images)} images")
+    print(f"Overlays   {output / 'overlays'}")
+    if result.left_out:
+        names = ", ".join(path.name for path in result.left_out[:_SHOWN])
+        more = f" and {len(result.left_out) - _SHOWN} more" if len(result.left_out) > _SHOWN else ""
+        print(f"Left out   {len(result.left_out)} files that are no images: {names}{more}")
 
 
 def predict(
@@ -89,6 +113,7 @@ def predict(
     output: Path,
     format: str = "palette",
     overlay: bool = False,
+    options: dict[str, Any] | None = None,
 ) -> list[str]:
     """Writes label maps, overlays and videos, says where, and returns what went wrong."""
     from keras_ctxseg.data.class_file import read_class_file
@@ -102,7 +127,13 @@ def predict(
 
     # The run knows its classes: the data set may be on another machine.
     class_file = RunDirectory(opened.folder).classes
-    table = read_class_file(class_file) if class_file.is_file() else load_dataset(opened.config)
+    if class_file.is_file():
+        table: Any = read_class_file(class_file)
+        reading = table.images
+    else:
+        table = load_dataset(opened.config)
+        reading = table.reading
+    reading = reading.changed(options or {}, "predict")
     model = load_checkpoint(opened.checkpoint, len(table.class_names))
     scale, show = opened.config.data.image_scale, sys.stdout.isatty()
     videos = find_files(path for path in images if is_video(path))
@@ -123,10 +154,10 @@ def predict(
             grouping=opened.config.panoptic,
             protocol=protocol,
             batch_size=batch_size,
+            reading=reading,
         )
         failures += [message for _, message in result.failures]
-        print(f"Labels     {output / 'labels'}, {len(result.images)} images")
-        print(f"Overlays   {output / 'overlays'}")
+        _say(result, output)
         if table.thing_classes:
             print(f"Segments   {output / 'panoptic.json'}")
     for path, name in zip(videos, output_names(videos), strict=True):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_ctxseg.cli._reading import add_reading_arguments, reading_options
 from keras_ctxseg.cli._runs import parse_size
 
 if TYPE_CHECKING:
@@ -112,9 +113,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         mode.add_argument(
             "--exif",
             default="auto",
-            choices=["auto", "upright", "stored"],
+            choices=["auto", "upright", "keep", "stored"],
             help="turn images as their EXIF data ask (default: where the mask fits then)",
         )
+    for mode in (imported, masks, labelme, coco, split, clean):
+        add_reading_arguments(mode, exif=False)
     for mode in (tile, clean):
         mode.add_argument("--mask-format", default="ids", choices=["ids", "palette", "colors"])
     for mode in (imported, masks, labelme, coco, split, tile):
@@ -165,6 +168,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for path in left_out:
             print(f"Left out {path}")
+    options = reading_options(given)
+    options.pop("exif", None)  # What is written is upright, or stored without EXIF data.
+    if options:
+        prepare.note_reading(prepared.path, options)
     _report(prepared)
     return 0
 

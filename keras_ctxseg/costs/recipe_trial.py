@@ -122,7 +122,7 @@ def dry_run(
     if images is not None:
         steps = math.ceil(images / config.training.batch_size)
         plan = Plan.of(config.training, steps)
-    model = assembly.build_model(config, dataset.num_classes)
+    model = assembly.build_model(config, dataset.num_classes, dataset.channels)
     total_steps = plan.total_steps if plan else pipeline.steps_per_epoch
     model.compile(**compile_arguments(model, small.training, dataset.ignore_label, total_steps))
     # A graph would take longer to optimise than one small step takes; that the step can be

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from keras_ctxseg.data.channel_statistics import measure_normalization
     from keras_ctxseg.data.dataset import SegmentationDataset, evaluation_examples
+    from keras_ctxseg.data.image_reading import ImageReading
     from keras_ctxseg.data.images import read_image
     from keras_ctxseg.data.pipeline import TrainPipeline
     from keras_ctxseg.data.registry import (

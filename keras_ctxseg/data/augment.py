@@ -36,14 +36,14 @@ def augment(
     """Scale, crop, flip, turn, recolour and pad an example by itself.
 
     Args:
-        image: `(height, width, 3)` RGB in 0 ... 255.
+        image: `(height, width, channels)`, mostly RGB, in 0 ... 255.
         label: int32 `(height, width)`, ids in 0 ... 255, or a panoptic label map of such ids.
         seed: integer `(2,)`; the same seed gives the same result.
         config: what to do.
         ignore_label: the id of padding.
 
     Returns:
-        float32 `(*config.crop_size, 3)` in 0 ... 255 and int32 `config.crop_size`.
+        float32 `(*config.crop_size, channels)` in 0 ... 255 and int32 `config.crop_size`.
     """
     image, label, paddings = _show(image, label, config.crop_size, seed, config, ignore_label)
     image = _change_colors(image, seed, config)
@@ -176,4 +176,5 @@ def _rand_augment(seed, config) -> RandAugment:
 def _finished(image, label, seed, config, ignore_label) -> Example:
     image, label = apply_custom(config.custom, image, label, seed)
     image, label = fill_outside(image, label, config.pad_value, ignore_label)
-    return tf.ensure_shape(image, (*config.crop_size, 3)), tf.ensure_shape(label, config.crop_size)
+    shape = (*config.crop_size, image.shape[-1])
+    return tf.ensure_shape(image, shape), tf.ensure_shape(label, config.crop_size)

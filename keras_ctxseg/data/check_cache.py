@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-_FORMAT = 1  # raised when the checks change, so that files are checked anew
+_FORMAT = 2  # raised when the checks change, so that files are checked anew
 
 
 def stamp(path: Path) -> tuple[int, int]:
@@ -23,7 +23,7 @@ def cache_folder() -> Path:
 
 
 class CheckCache:
-    """Remembers each image's size together with the stamps of the files that gave it.
+    """Remembers facts of each image together with the stamps of the files that gave them.
 
     Nothing here is ever an error: a cache that cannot be read is empty, one that cannot be
     written is not.
@@ -46,19 +46,19 @@ class CheckCache:
         except (OSError, ValueError, RuntimeError, MemoryError):
             pass
 
-    def get(self, image: Path, stamps: tuple[int, ...]) -> tuple[int, int] | None:
-        """Height and width of an image that was found right and has not changed since."""
+    def get(self, image: Path, stamps: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Facts of an image that was found right and has not changed since."""
         entry = self._entries.get(self._key(image))
         if not isinstance(entry, list) or len(entry) != 2 or entry[0] != list(stamps):
             return None
-        size = entry[1]
-        if not isinstance(size, list) or len(size) != 2 or not all(map(_is_side, size)):
+        facts = entry[1]
+        if not isinstance(facts, list) or not all(map(_is_number, facts)):
             return None
-        return size[0], size[1]
+        return tuple(facts)
 
-    def put(self, image: Path, stamps: tuple[int, ...], size: tuple[int, int]) -> None:
+    def put(self, image: Path, stamps: tuple[int, ...], facts: tuple[int, ...]) -> None:
         """Remember an image that was found right."""
-        self._entries[self._key(image)] = [list(stamps), list(size)]
+        self._entries[self._key(image)] = [list(stamps), list(facts)]
         self._changed = True
 
     def save(self) -> None:
@@ -82,5 +82,5 @@ class CheckCache:
         return os.path.relpath(image, self._root)
 
 
-def _is_side(value: object) -> bool:
-    return type(value) is int and 1 <= value < 2**31
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**31

@@ -7,7 +7,8 @@
       "label_map": {"7": 2, "8": "road", "0": "void"},   raw id -> class id, class name or "void"
       "palette": [[128, 128, 128], [128, 0, 0], [128, 64, 128]],   RGB, one per class
       "void_colors": [[0, 0, 0]],                        with mask_format="colors": ignored colours
-      "things": ["car"]                                  of panoptic runs: classes of counted things
+      "things": ["car"],                                 of panoptic runs: classes of counted things
+      "images": {"range": [0, 4095], "bands": [4, 3, 2]}   how images are read, see `ImageReading`
     }
 
 Without `label_map` a raw id is the class id. Without `void` and `ignore_label` the raw id 255 is
@@ -26,11 +27,13 @@ import numpy as np
 
 from keras_ctxseg._naming import nearest
 from keras_ctxseg._text import is_clean, shown
+from keras_ctxseg.data.image_reading import PLAIN, ImageReading, ReadingError
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data.palettes import default_palette
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
-_KEYS = ("classes", "void", "ignore_label", "label_map", "palette", "void_colors", "things")
+_KEYS = ("classes", "void", "ignore_label", "label_map", "palette", "void_colors", "things",
+         "images")  # fmt: skip
 _RAW_IDS = 1 << 16
 _LARGEST = 4 * 2**20  # bytes
 
@@ -46,6 +49,7 @@ class ClassTable:
         colors: packed RGB (`red << 16 | green << 8 | blue`) -> class id or `IGNORE_LABEL`; empty
             if the file has no palette.
         thing_classes: ids of the classes whose objects are told apart.
+        images: how images are read.
         text: the file's normalised text, which changes when its meaning may have changed.
     """
 
@@ -55,6 +59,7 @@ class ClassTable:
     colors: dict[int, int]
     text: str
     thing_classes: tuple[int, ...] = ()
+    images: ImageReading = PLAIN
 
     def color_ids(self) -> np.ndarray:
         """int16 `(2**24,)`: packed RGB -> class id, `IGNORE_LABEL`, or -1 where unknown."""
@@ -64,11 +69,13 @@ class ClassTable:
 
     def id_file(self) -> dict[str, Any]:
         """The content of a `classes.json` for masks that hold the class ids themselves."""
-        return {
+        content = {
             "classes": list(self.class_names),
             "void": IGNORE_LABEL,
             "palette": self.palette.tolist(),
         }
+        images = self.images.as_dict()
+        return content | ({"images": images} if images else {})
 
     @property
     def known_raw_ids(self) -> str:
@@ -158,7 +165,16 @@ class _ClassFile:
             colors=packed,
             text=json.dumps(self.content, sort_keys=True),
             thing_classes=self.thing_classes(),
+            images=self.images(),
         )
+
+    def images(self) -> ImageReading:
+        options = self.content.get("images", {})
+        self.require(isinstance(options, dict), "images", "an object of options", options)
+        try:
+            return ImageReading.of(options)
+        except ReadingError as error:
+            raise FileError("class_file", self.path, str(error)) from error
 
     def thing_classes(self) -> tuple[int, ...]:
         names = self.content.get("things", [])

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_ctxseg._naming import nearest
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
 from keras_ctxseg.data.folder_layout import split_of
+from keras_ctxseg.data.image_reading import PLAIN, ImageReading
 from keras_ctxseg.data.resampling import scale_image
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
@@ -65,6 +66,7 @@ class SegmentationDataset:
         thing_classes: the ids of classes whose objects are told apart. Where there are any, labels
             are panoptic label maps: class + 1024 * instance, instance 0 for stuff, 65535 for a
             crowd.
+        reading: how image files are read, where the data set reads files.
     """
 
     name: str
@@ -74,6 +76,12 @@ class SegmentationDataset:
     open_split: Callable[[str], ExampleReader] = dataclasses.field(repr=False)
     ignore_label: int = IGNORE_LABEL
     thing_classes: tuple[int, ...] = ()
+    reading: ImageReading = PLAIN
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images."""
+        return self.reading.channels or 3
 
     def __post_init__(self):
         object.__setattr__(self, "splits", _Splits(self.splits))
@@ -103,7 +111,7 @@ class SegmentationDataset:
         """The examples of a split at their own size, always in the same order.
 
         Returns:
-            An unbatched `tf.data.Dataset` of `image` uint8 `(height, width, 3)` RGB, `label`
+            An unbatched `tf.data.Dataset` of `image` uint8 `(height, width, channels)`, `label`
             int32 `(height, width)` with ids in `0 ... num_classes - 1` or `ignore_label` (with
             instances on top where the data set is panoptic), and
             `name`, a string that is unique within the split.
@@ -136,7 +144,7 @@ def evaluation_examples(
         image_scale: factor on the images only, as `TrainPipeline`'s.
 
     Returns:
-        An unbatched `tf.data.Dataset` of `image` float32 `(height, width, 3)` RGB in 0 ... 255,
+        An unbatched `tf.data.Dataset` of `image` float32 `(height, width, channels)` in 0 ... 255,
         `label` int32 at the mask's own size, and `name`, a string.
 
     Raises:

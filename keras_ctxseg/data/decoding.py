@@ -2,15 +2,19 @@
 
 Not in Python (`tf.numpy_function`): a process that ends, or is interrupted, while such a pipeline
 still prefetches never ends, since the pipeline waits for the interpreter and the interpreter for
-the pipeline. `images.read_image` and `masks.read_mask` give the same values with Pillow; they check
-files and word the errors.
+the pipeline. `images.read_image` and `masks.read_mask` give the same values without TensorFlow.
+What only they can read reaches the graph as raw bytes (`raw_copies`).
 """
 
 import os
 import struct
 import zlib
+from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
+
+from keras_ctxseg.data.orientation import STEPS
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER = 33  # bytes: signature, and the chunk IHDR with its length, name and checksum
@@ -29,6 +33,39 @@ def decode_rgb(contents: tf.Tensor) -> tf.Tensor:
         # The default method differs from Pillow's by up to 20 grey levels.
         lambda: tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"),
     )
+
+
+def decoded(contents: bytes) -> np.ndarray | None:
+    """What `decode_rgb` gives; None for a file that it refuses, unlike Pillow perhaps."""
+    try:
+        with tf.device("CPU"):
+            return decode_rgb(tf.constant(contents)).numpy()
+    except tf.errors.OpError:
+        return None
+
+
+def decode_named(
+    decode: Callable[[tf.Tensor], tf.Tensor], contents: tf.Tensor, name: tf.Tensor
+) -> tf.Tensor:
+    """Decodes a file so that an error names it, which TensorFlow's own errors do not.
+
+    Graphs have no try and except, but `tf.data` does: an element whose computation fails is left
+    out.
+
+    Args:
+        decode: from the bytes to an image or label map with a pixel at least.
+        contents: scalar string.
+        name: scalar string, what the error begins with.
+    """
+    trial = tf.data.Dataset.from_tensors(contents).map(decode).ignore_errors()
+    spec = trial.element_spec
+    nothing = tf.zeros([side or 0 for side in spec.shape], spec.dtype)
+    found = trial.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1).get_single_element()
+    message = [
+        tf.strings.join([name, ": this file cannot be decoded; `ctxseg check-data` says why"])
+    ]
+    with tf.control_dependencies([tf.debugging.Assert(tf.size(found) > 0, message)]):
+        return tf.identity(found)
 
 
 def decode_grey(contents: tf.Tensor) -> tf.Tensor:
@@ -50,6 +87,21 @@ def decode_grey(contents: tf.Tensor) -> tf.Tensor:
         return tf.cast(image, tf.int32)
 
     return tf.cond(_is_png(contents), png, jpeg)[..., 0]
+
+
+def turn_upright(array: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Turns `(height, width, channels)` by its EXIF orientation (scalar integer, 1 ... 8)."""
+    steps = tf.constant([STEPS[1], *(STEPS[number] for number in range(1, 9))])
+    transpose, mirror, flip = tf.unstack(tf.gather(steps, orientation))
+    channels = array.shape[-1]
+
+    def turned():
+        turned = tf.cond(transpose, lambda: tf.transpose(array, [1, 0, 2]), lambda: array)
+        turned = tf.cond(mirror, lambda: tf.reverse(turned, [1]), lambda: turned)
+        return tf.cond(flip, lambda: tf.reverse(turned, [0]), lambda: turned)
+
+    result = tf.cond(tf.equal(orientation, 1), lambda: array, turned)
+    return tf.ensure_shape(result, (None, None, channels))
 
 
 def grey_header(path: str | os.PathLike) -> tuple[bytes, int]:

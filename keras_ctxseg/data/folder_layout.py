@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class FolderLayout:
         splits: the examples of each split that are complete, sorted by name; the folders `valid`
             and `validation` are the split `val`, `training` is `train`.
         problems: files without their partner, names given twice, folders missing or empty.
-        skipped: files that nobody reads, by their names no JPEG or PNG.
+        skipped: files that nobody reads, by their names no images.
     """
 
     splits: dict[str, list[ExamplePaths]]
@@ -132,11 +133,13 @@ def _by_stem(folder: Path, layout: FolderLayout) -> dict[str, Path]:
         if file.suffix.lower() not in SUFFIXES:
             layout.skipped.append(file)
             continue
-        if file.stem in files:
-            text = f"expected one file for each name. Found: {files[file.stem].name} as well"
+        # macOS writes accents as two characters (NFD), other systems as one.
+        stem = unicodedata.normalize("NFC", file.stem)
+        if stem in files:
+            text = f"expected one file for each name. Found: {files[stem].name} as well"
             layout.problems.append(FileError("same_name", file, text))
         else:
-            files[file.stem] = file
+            files[stem] = file
     if not files:
         text = f"expected files ending in {', '.join(SUFFIXES)}. Found: none"
         layout.problems.append(FileError("layout", folder, text))

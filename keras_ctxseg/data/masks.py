@@ -1,12 +1,22 @@
-"""Reading mask files with Pillow: from pixels to class ids, or to an error that says why not."""
+"""Reading mask files: from pixels to class ids, or to an error that says why not."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from keras_ctxseg.data.class_file import ClassTable
-from keras_ctxseg.data.images import FileError, decode, open_image
+from keras_ctxseg.data.images import (
+    ANY_SIZE,
+    FileError,
+    check_chunks,
+    decode,
+    is_array,
+    open_image,
+    read_header,
+    read_stored,
+)
 
 MASK_FORMATS = ("ids", "palette", "colors")
 
@@ -66,15 +76,19 @@ def read_raw_mask(path: str | os.PathLike, mask_format: str = "ids") -> np.ndarr
     Raises:
         FileError: an unreadable file, or one in another format.
     """
-    with open_image(path) as image:
+    if is_array(path):
+        return _read_array(path, mask_format)
+    content = _content(path)
+    with open_image(content, path) as image:
         check_mask_mode(image, path, mask_format)
+        check_chunks(content, path, read_header(path))
         decode(image, path)
         if mask_format == "colors":
             return pack_pixels(np.asarray(image.convert("RGB")))
         raw = np.asarray(image)
         if image.mode == "L" and image.format == "PNG":
             # Pillow stretches 2-bit and 4-bit greys to 0 ... 255.
-            raw = raw // (255 // (2 ** min(_png_bit_depth(path), 8) - 1))
+            raw = raw // (255 // (2 ** min(content[24], 8) - 1))
     return raw.astype(np.int64) if raw.dtype == np.int32 else raw.astype(np.uint16)
 
 
@@ -135,9 +149,23 @@ def _from_colors(packed: np.ndarray, table: ClassTable, path) -> np.ndarray:
     return ids.astype(np.uint8)[places].reshape(packed.shape)
 
 
-def _png_bit_depth(path) -> int:
-    with open(path, "rb") as file:
-        return file.read(25)[24]  # signature 8, chunk length and type 8, width and height 8
+def _content(path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        text = f"expected a readable mask. Found: {error.strerror}"
+        raise FileError("unreadable", path, text) from error
+
+
+def _read_array(path, mask_format: str) -> np.ndarray:
+    values = read_stored(path, ANY_SIZE).values
+    if mask_format == "colors" and values.shape[-1] == 3 and values.dtype == np.uint8:
+        return pack_pixels(values)
+    if mask_format == "colors" or values.shape[-1] != 1 or values.dtype.kind not in "bui":
+        expected = "uint8 colours (height, width, 3)" if mask_format == "colors" else "integers"
+        text = f"expected an array of {expected}. Found: {values.dtype} {values.shape}"
+        raise FileError("mask_format", path, text)
+    return values[..., 0].astype(np.int64)
 
 
 def _few(values, limit: int = 8) -> str:

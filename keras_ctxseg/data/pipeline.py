@@ -25,7 +25,6 @@ from keras_ctxseg.data.readers import PackedExamples
 from keras_ctxseg.data.resampling import scale_image, scale_label
 
 _AUTO_CACHE_BYTES = 1 << 30
-_CHANNELS = 3
 
 
 class TrainPipeline:
@@ -67,7 +66,7 @@ class TrainPipeline:
         self.dataset, self.split, self.config = dataset, split, config
         self.batch_size, self.seed, self.cache = batch_size, seed, cache
         self.image_scale = image_scale
-        check_custom(config.custom)
+        check_custom(config.custom, dataset.channels)
         self._pasted_ids = _class_ids(config.copy_paste.classes, dataset)
         self._reader: ExampleReader | None = None
 
@@ -89,8 +88,8 @@ class TrainPipeline:
                 None for whole batches.
 
         Returns:
-            A `tf.data.Dataset` of float32 `(batch_size, *crop_size, 3)` images in 0 ... 255 and
-            int32 `(batch_size, *crop_size)` labels; with `part` of as many as a replica gets.
+            A `tf.data.Dataset` of float32 `(batch_size, *crop_size, channels)` images in 0 ... 255
+            and int32 `(batch_size, *crop_size)` labels; with `part` of as many as a replica gets.
             In panoptic label maps the things of an image are numbered 1, 2 ...
         """
         if start_step < 0:
@@ -112,7 +111,8 @@ class TrainPipeline:
 
         def read(index):
             example = reader.read(index)
-            return example["image"], example["label"]
+            shape = (None, None, self.dataset.channels)
+            return tf.ensure_shape(example["image"], shape), example["label"]
 
         image, label = augment_and_mix(
             read,
@@ -144,7 +144,7 @@ class TrainPipeline:
 
     def _open(self) -> ExampleReader:
         reader = ScaledExamples(self.dataset.reader(self.split), self.image_scale)
-        bytes_per_pixel = _CHANNELS + np.dtype(self._label_dtype).itemsize
+        bytes_per_pixel = self.dataset.channels + np.dtype(self._label_dtype).itemsize
         size = int(reader.sizes.prod(axis=1).sum()) * bytes_per_pixel
         if self.cache == "none" or (self.cache == "auto" and size > _AUTO_CACHE_BYTES):
             return reader
@@ -160,7 +160,7 @@ class TrainPipeline:
             delay=1.0,
             leave=False,
         )
-        return PackedExamples(progress, reader.sizes, self._label_dtype)
+        return PackedExamples(progress, reader.sizes, self._label_dtype, self.dataset.channels)
 
     @property
     def _label_dtype(self) -> type:

@@ -103,6 +103,11 @@ def write_tfrecords(
     Raises:
         ValueError: fewer than 1 shard, or another format.
     """
+    if dataset.channels != 3:
+        raise ValueError(
+            f"`dataset`: expected RGB images, which records hold. Received: {dataset.name}, with "
+            f"{dataset.channels} channels"
+        )
     if shards < 1:
         raise ValueError(f"`shards`: expected 1 or more. Received: {shards}")
     if image_format not in _FORMATS:

@@ -36,7 +36,8 @@ def raw_rows(pipeline: TrainPipeline, count: int) -> list[SheetRow]:
     for index in _spread(len(reader), count):
         example = {key: value.numpy() for key, value in reader.read(index).items()}
         name = example["name"].decode()
-        rows.append(SheetRow(name, [("as it is", example["image"], example["label"])]))
+        image = pipeline.dataset.reading.shown(example["image"])
+        rows.append(SheetRow(name, [("as it is", image, example["label"])]))
     return rows
 
 
@@ -45,7 +46,8 @@ def augmented_rows(pipeline: TrainPipeline, count: int, epochs: int) -> list[She
     indices = _spread(pipeline.dataset.splits[pipeline.split], count)
     numbers = [pipeline.number_of(index, epoch) for index in indices for epoch in range(epochs)]
     stream = tf.data.Dataset.from_tensor_slices(numbers).map(pipeline.example)
-    seen = iter(stream.as_numpy_iterator())
+    shown = pipeline.dataset.reading.shown
+    seen = ((shown(image), label) for image, label in stream.as_numpy_iterator())
     return [
         SheetRow(raw.name, [*raw.cells, *((f"epoch {n + 1}", *next(seen)) for n in range(epochs))])
         for raw in raw_rows(pipeline, count)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ctxseg.data.image_reading import rgb_of
 from keras_ctxseg.data.palettes import colorize
 from keras_ctxseg.evaluation.evaluator import Evaluator
 from keras_ctxseg.evaluation.result import EvaluationResult
@@ -43,6 +44,7 @@ def report_samples(
     examples: Iterable[Mapping[str, Any]],
     result: EvaluationResult,
     count: int = 6,
+    show: tuple[int, int, int] | None = None,
 ) -> tuple[list[ReportSample], list[ReportSample]]:
     """Predicts the worst and the best images again, for a report.
 
@@ -52,6 +54,7 @@ def report_samples(
         result: of the evaluation.
         count: how many images of each kind. No image is in both lists: of a small set, the worst
             half at most is worst.
+        show: the channels that pictures show, from 1; by default the first three.
 
     Returns:
         `(worst, best)`: the worst ones worst first, the best ones best first.
@@ -69,7 +72,7 @@ def report_samples(
         given = np.asarray(raw["label"], np.int32)
         label = class_ids(given)
         prediction = evaluator.predict(image, label.shape, name)
-        shown = np.clip(np.round(image), 0, 255).astype(np.uint8)
+        shown = rgb_of(np.clip(np.round(image), 0, 255).astype(np.uint8), show)
         instances = {}
         if evaluator.thing_classes:
             instances["true_segments"] = given
@@ -111,7 +114,7 @@ def draw_side_by_side(
         label = np.asarray(example["label"], np.int32)
         name = example_name(example)
         maps = [label, *(one.predict(image, label.shape, name) for one in evaluators.values())]
-        shown = np.clip(image, 0, 255).astype(np.uint8)
+        shown = rgb_of(np.clip(image, 0, 255).astype(np.uint8))
         rows.append([shown, *(colorize(ids, palette) for ids in maps)])
     titles = ["image", "truth", *evaluators]
     height, width = rows[0][0].shape[:2]

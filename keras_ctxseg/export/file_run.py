@@ -104,4 +104,5 @@ def _compared(config: RunConfig, dataset: SegmentationDataset) -> dict[str, Any]
         "class_names": dataset.class_names,
         "palette": dataset.palette,
         "ignore_label": dataset.ignore_label,
+        "reading": dataset.reading,
     }

@@ -59,7 +59,7 @@ def export_run(
     checkpoint = RunDirectory(config.directory).best if checkpoint is None else Path(checkpoint)
     model = load_checkpoint(checkpoint, dataset.num_classes)
     if config.training.precision != "float32":
-        model = _in_float32(model, config, dataset.num_classes)
+        model = _in_float32(model, config, dataset.num_classes, dataset.channels)
     images = [
         example["image"]
         for example in dataset.examples(config.data.validation_split)
@@ -81,6 +81,7 @@ def export_run(
         precision=config.export.precision,
         warm_up=config.export.warm_up,
         facts=_facts(config, checkpoint),
+        reading=dataset.reading,
     )
     write_server_files(config.export.directory)
     if config.export.litert:
@@ -111,7 +112,9 @@ def _facts(config: RunConfig, checkpoint: Path) -> dict[str, str]:
     return facts | {"Command": f"`ctxseg export {exported}{renamed}`"}
 
 
-def _in_float32(model: keras.Model, config: RunConfig, num_classes: int) -> keras.Model:
+def _in_float32(
+    model: keras.Model, config: RunConfig, num_classes: int, channels: int
+) -> keras.Model:
     from keras_ctxseg.runs.assembly import build_model
 
     config = dataclasses.replace(
@@ -119,6 +122,6 @@ def _in_float32(model: keras.Model, config: RunConfig, num_classes: int) -> kera
         model=dataclasses.replace(config.model, weights=None),
         training=dataclasses.replace(config.training, precision="float32"),
     )
-    twin = build_model(config, num_classes)
+    twin = build_model(config, num_classes, channels)
     twin.set_weights(model.get_weights())
     return twin

@@ -137,6 +137,21 @@ class Predictor:
         self.check(image, name)
         return self(image[None], size).labels[0]
 
+    def strips(self, image: Any, name: str = "image") -> Iterator[tuple[Span, Span, np.ndarray]]:
+        """Class ids of a large image part by part, in memory that does not grow with its height.
+
+        Args:
+            image: an array, or what is sliced like one and reads from a file then.
+            name: what an error calls the image.
+
+        Yields:
+            First and last (exclusive) row, first and last column, and the ids int32 of this part,
+            until the image is covered.
+        """
+        self.check(image, name)
+        for rows, columns, scores, _ in self._strips(image, image.shape[:2]):
+            yield rows, columns, self.passes.decide(scores[None])[0][0].numpy()
+
     def scores(self, images: np.ndarray, size: Size | None = None) -> np.ndarray:
         """The averaged scores themselves, (batch, height, width, classes) float32.
 

@@ -10,12 +10,13 @@ from typing import Protocol
 
 import numpy as np
 
+from keras_ctxseg.data.image_reading import PLAIN, ImageReading
 from keras_ctxseg.prediction.image_files import (
     Paths,
-    StoredImage,
+    ReadImage,
     find_images,
-    read_stored,
-    warn_of_turned,
+    find_others,
+    read_file,
 )
 from keras_ctxseg.prediction.label_files import label_format
 from keras_ctxseg.prediction.written_predictions import (
@@ -41,12 +42,14 @@ def predict_exported(
     opacity: float = 0.5,
     progress: bool = False,
     format: str = "palette",
+    reading: ImageReading = PLAIN,
 ) -> PredictionResult:
     """As `predict`, by an exported model: Keras is not needed.
 
     Args:
         model: from `keras_ctxseg.export.load`.
-        paths, output_dir, palette, class_names, opacity, progress, format: as in `predict`.
+        paths, output_dir, palette, class_names, opacity, progress, format, reading: as in
+            `predict`.
 
     Raises:
         ValueError: see `predict`.
@@ -54,22 +57,21 @@ def predict_exported(
     palette = np.asarray(palette, np.uint8)
     output_dir = Path(output_dir)
 
-    def label(file: Path, name: Path, stored: StoredImage) -> Labelled:
-        if stored.turned:
-            warn_of_turned(file)
+    def label(file: Path, name: Path, read: ReadImage) -> Labelled:
         try:
-            labels = model.segment(stored.image[np.newaxis])[0]
+            labels = model.segment(read.image[np.newaxis])[0]
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
-        return Labelled(stored.image, labels, labels)
+        return Labelled(reading.shown(read.image), labels, labels, read.orientation)
 
     return write_predictions(
         find_images(paths, leave_out=output_dir),
         output_dir,
-        read_stored,
+        lambda file: read_file(file, reading),
         label,
         label_format(format, class_names, palette),
         class_names,
         opacity,
         progress,
+        find_others(paths, leave_out=output_dir),
     )

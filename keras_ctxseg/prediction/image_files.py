@@ -13,7 +13,17 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_ctxseg._naming import nearest
-from keras_ctxseg.data.images import SUFFIXES, is_turned, open_image, read_image
+from keras_ctxseg.data.image_reading import ImageReading
+from keras_ctxseg.data.images import SUFFIXES, pixels_of, read_stored
+
+# Images that people have and that nothing here reads: named as failures, not left out.
+FOREIGN_SUFFIXES = (
+    ".heic", ".heif", ".avif", ".jxl", ".psd", ".tga", ".exr", ".hdr", ".dng", ".cr2", ".nef",
+    ".arw", ".raw", ".svg", ".dcm", ".ico", ".jfif", ".jpe", ".j2k", ".pnm", ".dib",
+)  # fmt: skip
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
+_ASIDE = ("thumbs.db", "desktop.ini")
+_NARROW = 2**14  # below it, 16-bit values fill less than a quarter
 
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
 
@@ -22,8 +32,8 @@ def find_images(paths: Paths, leave_out: Path | None = None) -> list[Path]:
     """All image files that `paths` means, sorted, each once.
 
     Args:
-        paths: files, folders (searched with all their subfolders for JPEG and PNG files) or globs
-            such as `"photos/**/*.jpg"`; one of them or several.
+        paths: files, folders (searched with all their subfolders for images) or globs such as
+            `"photos/**/*.jpg"`; one of them or several.
         leave_out: a folder whose files are not taken, when it lies in a searched one.
 
     Raises:
@@ -53,6 +63,19 @@ def find_images(paths: Paths, leave_out: Path | None = None) -> list[Path]:
     return sorted(found)
 
 
+def find_others(paths: Paths, leave_out: Path | None = None) -> list[Path]:
+    """Files in the folders among `paths` that are no images, sorted; see `find_images`."""
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
+    return sorted(
+        file
+        for folder in map(Path, paths)
+        if folder.is_dir()
+        for file in folder.rglob("*")
+        if _is_searched(file, leave_out) and not _is_image(file, leave_out)
+    )
+
+
 def find_files(paths: Iterable[str | os.PathLike]) -> list[Path]:
     """Files and globs as files, sorted, each once; what is not there is kept as it was given."""
     found: set[Path] = set()
@@ -78,30 +101,47 @@ def output_names(files: Sequence[Path]) -> list[Path]:
     ]
 
 
-class StoredImage(NamedTuple):
-    """Pixels as stored, uint8 (height, width, 3), and whether EXIF data would turn them."""
+class ReadImage(NamedTuple):
+    """An image as a network sees it, upright mostly, and how the file stores it.
+
+    Attributes:
+        image: uint8 (height, width, channels).
+        orientation: by which the stored pixels were turned, EXIF's; 1 is not at all.
+    """
 
     image: np.ndarray
-    turned: bool
+    orientation: int
 
 
-def read_stored(file: Path) -> StoredImage:
+def read_file(file: Path, reading: ImageReading) -> ReadImage:
     """Reads an image file; ValueError, which names it, where it cannot be read."""
-    image = read_image(file)
-    with open_image(file) as header:
-        return StoredImage(image, is_turned(header))
-
-
-def warn_of_turned(file: Path) -> None:
-    """Warns that a file's EXIF orientation is ignored, as in training."""
-    warnings.warn(
-        f"{file}: its EXIF orientation is not applied; the result is turned like the stored "
-        "pixels.",
-        stacklevel=2,
-    )
+    stored = read_stored(file, reading.max_pixels)
+    turned = 1 if reading.exif == "keep" else stored.header.orientation
+    narrow = stored.values.dtype == np.uint16 and reading.range is None
+    if narrow and int(stored.values.max()) < _NARROW:
+        warnings.warn(
+            f"{file}: its 16-bit values, {stored.values.min()} ... {stored.values.max()}, become "
+            "nearly black; train with the option `range`",
+            stacklevel=2,
+        )
+    return ReadImage(pixels_of(stored, file, reading), turned)
 
 
 def _is_image(file: Path, leave_out: Path | None) -> bool:
-    if file.suffix.lower() not in SUFFIXES or not file.is_file():
+    """Whether a file is to be labelled: an image by its name, or else by its first bytes."""
+    if not _is_searched(file, leave_out):
+        return False
+    suffix = file.suffix.lower()
+    if suffix in SUFFIXES or suffix in FOREIGN_SUFFIXES:
+        return True
+    try:
+        with file.open("rb") as opened:
+            return opened.read(8).startswith(_SIGNATURES)
+    except OSError:
+        return False
+
+
+def _is_searched(file: Path, leave_out: Path | None) -> bool:
+    if not file.is_file() or file.name.startswith(".") or file.name.lower() in _ASIDE:
         return False
     return leave_out is None or leave_out.absolute() not in file.absolute().parents

@@ -47,14 +47,21 @@ def check_dataset(config: RunConfig, dataset: SegmentationDataset) -> None:
         )
 
 
-def build_model(config: RunConfig, num_classes: int) -> keras.Model:
-    """The network in the configured precision, with the weights of `model.weights` if given."""
+def build_model(config: RunConfig, num_classes: int, channels: int = 3) -> keras.Model:
+    """The network in the configured precision, with the weights of `model.weights` if given.
+
+    Args:
+        config: of the run.
+        num_classes: of the data set.
+        channels: of its images.
+    """
     import_modules(config.imports, f"the run {config.name}")
+    options = dict(config.model.options)
+    if channels != 3:
+        options.setdefault("input_shape", (None, None, channels))
     keras.utils.set_random_seed(config.training.seed)
     with dtype_policy(config.training.precision):
-        model = build(
-            config.model.name, num_classes, weights=config.model.weights, **config.model.options
-        )
+        model = build(config.model.name, num_classes, weights=config.model.weights, **options)
     _check_layers(model)
     model.accumulate_steps = config.training.accumulate_steps
     if config.training.sync_batch_norm:

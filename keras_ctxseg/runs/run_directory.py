@@ -106,6 +106,11 @@ class RunDirectory:
         }
         if dataset.is_panoptic:
             classes["things"] = [dataset.class_names[k] for k in dataset.thing_classes]
+        images = dataset.reading.as_dict()
+        if images.get("channels") == 3:
+            del images["channels"]  # as by default
+        if images:
+            classes["images"] = images
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             kept = keep_files(config.imports, self.imports)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from keras_ctxseg._options import checked_options
@@ -38,6 +39,11 @@ def check_data(config: RunConfig, say: Callable[[str], None] = print) -> None:
         command += f" --mask-format {report.mask_format}"
     if options.get("classes"):
         command += f" --classes {options['classes']}"
+    command += "".join(
+        f" --{name.replace('_', '-')} {json.dumps(options[name]).replace(' ', '')}"
+        for name in ("exif", "bands", "range", "max_pixels")
+        if options.get(name) is not None
+    ).replace('"', "")
     if report.findings:
         say(report.findings_table(shown=3))
     if report.errors:

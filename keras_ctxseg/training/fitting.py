@@ -116,7 +116,10 @@ def _logs(session: Session, evaluator, examples):
     events = EventFile(session.directory.tensorboard, session.state.step + 1)
     count = session.config.training.overlay_images
     size = session.dataset.splits[session.config.data.validation_split]
-    overlays = Overlays(events, evaluator, session.dataset.palette, examples, count, size)
+    overlays = Overlays(
+        events, evaluator, session.dataset.palette, examples, count, size,
+        session.dataset.reading.show,
+    )  # fmt: skip
     csv_log = CsvLog(session.directory.log, session.state.epoch)
     return [csv_log, ScalarLog(events, session.plan.step_after)], overlays, events.close
 

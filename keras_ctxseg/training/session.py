@@ -189,7 +189,7 @@ class Session:
         config = self.config
         if self.history.paths():  # The weights that the run began with may be gone by now.
             config = replace(config, model=replace(config.model, weights=None))
-        model = assembly.build_model(config, self.dataset.num_classes)
+        model = assembly.build_model(config, self.dataset.num_classes, self.dataset.channels)
         assembly.check_panoptic(model, self.dataset)
         arguments = compile_arguments(
             model, config.training, self.dataset.ignore_label, self.plan.total_steps

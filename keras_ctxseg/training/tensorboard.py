@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ctxseg.data import palettes
+from keras_ctxseg.data.image_reading import rgb_of
 from keras_ctxseg.labels.panoptic import class_ids
 from keras_ctxseg.training.event_file import EventFile
 
@@ -47,6 +48,7 @@ class Overlays:
         examples: evaluation examples.
         count: how many are drawn, spread evenly over `size`.
         size: number of examples.
+        show: the channels to draw, from 1.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class Overlays:
         examples: tf.data.Dataset,
         count: int,
         size: int,
+        show: tuple[int, int, int] | None = None,
     ):
         self.events = events
+        self.show = show
         self.evaluator = evaluator
         self.palette = palette
         every = max(size // max(count, 1), 1)
@@ -80,6 +84,6 @@ class Overlays:
         label = class_ids(example["label"])
         predicted = self.evaluator.predict(example["image"], label.shape)
         image = tf.image.resize(example["image"], label.shape).numpy()
-        image = np.clip(np.round(image), 0, 255).astype(np.uint8)
+        image = rgb_of(np.clip(np.round(image), 0, 255).astype(np.uint8), self.show)
         drawn = [palettes.colorize(labels, self.palette) for labels in (label, predicted)]
         return np.concatenate([image, *drawn], axis=1)

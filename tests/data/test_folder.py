@@ -193,3 +193,107 @@ def test_other_words_for_a_split_load_and_are_found_by_both_names(write_folder):
     assert "valid" in dataset.splits and dataset.splits["valid"] == 2
     assert "test" not in dataset.splits
     assert dataset.reader("valid") is dataset.reader("val")
+
+
+def test_files_that_tensorflow_cannot_decode_are_read_beside_those_it_can(write_folder):
+    root = write_folder({"train": 4})
+    images = []
+    for number, suffix in enumerate([".png", ".webp", ".tif", ".bmp"]):
+        with Image.open(root / f"train/images/{number:02d}.png") as image:
+            images.append(np.asarray(image))
+            if suffix != ".png":
+                (root / f"train/images/{number:02d}.png").unlink()
+                options = {"lossless": True} if suffix == ".webp" else {}
+                image.save(root / f"train/images/{number:02d}{suffix}", **options)
+    with Image.open(root / "train/labels/01.png") as mask:
+        ids = np.asarray(mask)
+        mask.save(root / "train/labels/01.tif")
+    (root / "train/labels/01.png").unlink()
+    examples = list(data.load("folder", path=root).examples("train"))
+    for example, image in zip(examples, images, strict=True):
+        np.testing.assert_array_equal(example["image"], image)
+    np.testing.assert_array_equal(examples[1]["label"], np.where(ids == 9, 255, ids))
+
+
+@pytest.mark.filterwarnings("ignore:.*turned upright")
+@pytest.mark.parametrize("drawn", ["upright", "stored"])
+@pytest.mark.parametrize("image_format", ["jpg", "webp"])
+def test_masks_of_turned_images(write_folder, drawn, image_format):
+    root = write_folder({"train": 2})
+    with Image.open(root / "train/images/01.png") as image:
+        exif = Image.Exif()
+        exif[0x0112] = 6  # viewers turn it clockwise
+        image.save(root / f"train/images/01.{image_format}", exif=exif, quality=95)
+    (root / "train/images/01.png").unlink()
+    with Image.open(root / MASK) as mask:
+        ids = np.asarray(mask) % 4
+    Image.fromarray(np.rot90(ids, -1) if drawn == "upright" else ids).save(root / MASK)
+    dataset = data.load("folder", path=root)
+    assert dataset.reader("train").sizes.tolist() == [[40, 52], [52, 40]]
+    example = list(dataset.examples("train"))[1]
+    assert example["image"].shape == (52, 40, 3)
+    np.testing.assert_array_equal(example["label"], np.rot90(ids, -1))
+
+
+def test_range_and_bands_of_the_class_file_and_of_options(write_folder):
+    root = write_folder({"train": 3}, images={"range": [0, 4095], "bands": [3, 1]})
+    values = []
+    for number in range(3):
+        (root / f"train/images/{number:02d}.png").unlink()
+        generator = np.random.default_rng(number)
+        values.append(generator.integers(0, 4096, (40, 52, 4)).astype(np.uint16))
+        np.save(root / f"train/images/{number:02d}.npy", values[-1])
+    dataset = data.load("folder", path=root)
+    assert dataset.channels == 2
+    for example, stored in zip(dataset.examples("train"), values, strict=True):
+        expected = stored[..., [2, 0]] / 4095 * 255
+        np.testing.assert_allclose(example["image"], expected, atol=0.51)
+    dataset = data.load("folder", path=root, bands=(2,), range="auto")
+    low, high = np.percentile(np.stack(values)[..., 1], [0.5, 99.5])
+    np.testing.assert_allclose(dataset.reading.range, [[low, high]], rtol=1e-3)
+    example = next(iter(dataset.examples("train")))
+    expected = np.clip((values[0][..., 1:2] - low) / (high - low), 0, 1) * 255
+    np.testing.assert_allclose(example["image"], expected, atol=0.6)
+
+
+def test_images_of_other_channels_than_most_are_refused(write_folder):
+    root = write_folder({"train": 3})
+    (root / "train/images/01.png").unlink()
+    np.save(root / "train/images/01.npy", np.zeros((40, 52, 4), np.uint8))
+    with pytest.raises(ValueError, match=r"01.npy: expected 3 channels, as most .* Found: 4"):
+        data.load("folder", path=root)
+
+
+def test_a_file_that_is_damaged_later_is_named(write_folder):
+    import tensorflow as tf
+
+    root = write_folder({"train": 2})
+    dataset = data.load("folder", path=root)
+    content = (root / "train/images/01.png").read_bytes()
+    (root / "train/images/01.png").write_bytes(content[:200])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"images/01.png: this file cannot be"):
+        list(dataset.examples("train"))
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"x" * 250, b"a\\b"])
+def test_names_of_any_bytes(write_folder, name):
+    import os
+
+    root = write_folder({"train": 2})
+    if len(name) == 250:
+        name = name[:247]  # the longest that leaves room for a suffix is 251 bytes with it
+    for kind in ("images", "labels"):
+        folder = os.fsencode(root / "train" / kind)
+        os.rename(folder + b"/01.png", folder + b"/" + name + b".png")
+    examples = list(data.load("folder", path=root).examples("train"))
+    assert {example["name"].numpy() for example in examples} == {b"00", name}
+
+
+def test_composed_and_decomposed_accents_are_one_name(write_folder):
+    import unicodedata
+
+    root = write_folder({"train": 2})
+    for kind, form in (("images", "NFC"), ("labels", "NFD")):
+        name = unicodedata.normalize(form, "Zürich.png")
+        (root / "train" / kind / "01.png").rename(root / "train" / kind / name)
+    assert len(list(data.load("folder", path=root).examples("train"))) == 2

@@ -4,10 +4,12 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
+from keras_ctxseg.data.image_reading import ImageReading
+from keras_ctxseg.data.orientation import upright
 from keras_ctxseg.export import ServingModule
-from keras_ctxseg.export.saved_model.decoding import decode_image
+from keras_ctxseg.export.saved_model.decoding import decode_image, jpeg_orientation
 from tests.export.encoded_files import damaged, encode, huge_jpeg, huge_png, originals
 from tests.export.exporting import random_image
 
@@ -118,3 +120,46 @@ def test_no_damage_fails_a_request(serving):
             assert (labels[size[0] :] == 200).all()
     # By chance of the seed; what matters is that both kinds occur.
     assert 50 < refused < 390
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("maker", [None, "Maker", "Camera of a long name " * 20])
+def test_jpeg_orientation(orientation, maker):
+    exif = Image.Exif()
+    if maker:
+        exif[0x010F] = maker
+    exif[0x0112] = orientation
+    for big_endian in (False, True):
+        file = encode(random_image(40, 48), "JPEG", exif=exif.tobytes())
+        if big_endian:
+            entry = bytes([1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0])
+            block = b"Exif\0\0MM\0*\0\0\0\x08\0\1" + entry + bytes(4)
+            length = (len(block) + 2).to_bytes(2, "big")
+            plain = encode(random_image(40, 48), "JPEG")
+            file = plain[:2] + b"\xff\xe1" + length + block + plain[2:]
+        assert int(jpeg_orientation(tf.constant(file))) == orientation
+        assert int(jpeg_orientation(tf.constant(file[:25]))) == 1
+    for other in (encode(random_image(40, 48), "JPEG"), encode(random_image(40, 48)), b""):
+        assert int(jpeg_orientation(tf.constant(other))) == 1
+
+
+@pytest.mark.parametrize("orientation", [3, 5, 6])
+def test_a_turned_photo_is_seen_upright_and_labelled_as_stored(serving, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = encode(random_image(40, 64), "JPEG", exif=exif.tobytes())
+    answer = one(serving, file)
+    with Image.open(io.BytesIO(file)) as stored:
+        shown = np.float32(ImageOps.exif_transpose(stored))
+    expected = serving.labels(shown[np.newaxis])["labels"][0].numpy()
+    assert answer["sizes"].tolist() == [40, 64]
+    np.testing.assert_array_equal(upright(answer["labels"], orientation), expected)
+
+
+def test_range_and_bands_are_those_of_training(model):
+    reading = ImageReading.of({"range": [[100, 3000], [0, 4095], [0, 2000]], "bands": [3, 1, 2]})
+    stored = np.random.default_rng(0).integers(0, 4096, (40, 48, 3)).astype(np.uint16)
+    for values in (stored, (stored >> 4).astype(np.uint8)):
+        file = tf.io.encode_png(values)
+        decoded = decode_image(file, lambda size: tf.constant(""), reading)
+        np.testing.assert_array_equal(decoded.image, reading.pixels(values))

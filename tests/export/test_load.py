@@ -137,7 +137,7 @@ def test_what_is_no_image(saved_model, tmp_path):
     with pytest.raises(ValueError, match=r"image of 20x60: .*at least 33 pixels"):
         loaded.predict([random_image(20, 60)])
     (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(ValueError, match="text.png: expected a readable JPEG or PNG"):
+    with pytest.raises(ValueError, match="text.png: expected a readable image"):
         loaded.predict(tmp_path / "text.png")
 
 

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
+from keras_ctxseg.data.image_reading import ImageReading
 from keras_ctxseg.data.palettes import default_palette, overlay
 from keras_ctxseg.evaluation import predict
 from keras_ctxseg.prediction.image_files import find_images, output_names
@@ -79,13 +80,53 @@ def test_grey_and_transparent_images_are_read_as_rgb(model, tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(result.images[0].labels)), expected)
 
 
-def test_turned_images_are_taken_as_stored_and_named(model, tmp_path):
+@pytest.mark.parametrize("orientation", [3, 6, 7])
+def test_turned_images_are_seen_upright_and_labelled_as_stored(model, tmp_path, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     write_image(tmp_path / "turned.jpg", (12, 20), exif=exif)
-    with pytest.warns(UserWarning, match="turned.jpg.*EXIF"):
-        result = predict(model, tmp_path / "turned.jpg", tmp_path / "out", PALETTE, NAMES)
+    result = predict(model, tmp_path / "turned.jpg", tmp_path / "out", PALETTE, NAMES)
     assert (result.images[0].height, result.images[0].width) == (12, 20)
+    found = Image.open(result.images[0].labels)
+    turned = found.copy()
+    turned.getexif()[0x0112] = orientation
+    with Image.open(tmp_path / "turned.jpg") as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+        stored = np.asarray(image)
+    expected = labels_of(model, upright)
+    np.testing.assert_array_equal(np.asarray(ImageOps.exif_transpose(turned)), expected)
+    with Image.open(result.images[0].overlay) as overlay:
+        assert overlay.getexif()[0x0112] == orientation
+        assert overlay.size == (20, 12)
+    result = predict(
+        model, tmp_path / "turned.jpg", tmp_path / "out", PALETTE, NAMES,
+        reading=ImageReading(exif="keep"),
+    )  # fmt: skip
+    found = np.asarray(Image.open(result.images[0].labels))
+    np.testing.assert_array_equal(found, labels_of(model, stored))
+
+
+def test_nothing_in_a_folder_is_left_out_in_silence(model, tmp_path):
+    photos = tmp_path / "photos"
+    for name in ("a.tif", "b.webp", "c.bmp", "d.png", "e"):
+        image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8))
+        photos.mkdir(exist_ok=True)
+        image.save(photos / name, format="PNG" if name == "e" else None)
+    (photos / "phone.heic").write_bytes(b"....ftypheic")
+    (photos / "notes.txt").write_text("notes")
+    result = predict(model, photos, tmp_path / "out", PALETTE, NAMES)
+    assert [image.path.name for image in result.images] == [
+        "a.tif",
+        "b.webp",
+        "c.bmp",
+        "d.png",
+        "e",
+    ]
+    ((path, message),) = result.failures
+    assert path.name == "phone.heic" and "expected a readable image" in message
+    assert [path.name for path in result.left_out] == ["notes.txt"]
+    written = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert written["left_out"] == [str(photos / "notes.txt")]
 
 
 def test_a_second_run_does_not_take_results_for_images(model, tmp_path):

@@ -78,7 +78,9 @@ def show_transformed(image, label, window: Window, mirrored, transform):
             fill_mode=fill_mode,
         )[0]
 
+    channels = image.shape[-1]
     image = sample(image, tf.float32, "BILINEAR", "NEAREST")
+    image = tf.ensure_shape(image, (None, None, channels))
     return image, sample(label[..., None], tf.int32, "NEAREST", "CONSTANT")[..., 0]
 
 

@@ -11,7 +11,8 @@ def recolor(image: tf.Tensor, random: list[tf.Tensor], config: AugmentationConfi
     """Brightness, contrast and saturation as one linear map, then hue; clipped to 0 ... 255.
 
     Args:
-        image: float32 `(height, width, 3)` RGB in 0 ... 255.
+        image: float32 `(height, width, channels)` in 0 ... 255; of other channels than RGB only
+            brightness and contrast change.
         random: four numbers in 0 ... 1.
         config: the strengths.
     """
@@ -19,6 +20,11 @@ def recolor(image: tf.Tensor, random: list[tf.Tensor], config: AugmentationConfi
     def factor(number, strength):
         return 1 + strength * (2 * number - 1)
 
+    if image.shape[-1] != 3:
+        brightness = factor(random[0], config.brightness)
+        contrast = factor(random[1], config.contrast)
+        mean = tf.reduce_mean(image, axis=(0, 1))
+        return tf.clip_by_value(brightness * (contrast * (image - mean) + mean), 0.0, 255.0)
     if config.brightness or config.contrast or config.saturation:
         brightness = factor(random[0], config.brightness)
         contrast = factor(random[1], config.contrast)

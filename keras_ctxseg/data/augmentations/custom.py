@@ -2,7 +2,8 @@
 
 A function `(image, label, seed, **arguments)` to `(image, label)`:
 
-- image: float32 `(height, width, 3)`, RGB in 0 ... 255, the crop after all other augmentations.
+- image: float32 `(height, width, channels)`, mostly RGB, in 0 ... 255, the crop after all other
+  augmentations.
 - label: int32 `(height, width)`, class ids or a panoptic label map; `OUTSIDE` where there is no
   image. Whatever has that label afterwards gets the padding's colour and the ignore label.
 - seed: int64 `(2,)`, for `tf.random.stateless_uniform` and the like. What comes out must depend on
@@ -35,7 +36,7 @@ def apply_custom(parts: Sequence[Named], image: tf.Tensor, label: tf.Tensor, see
     return image, label
 
 
-def check_custom(parts: Sequence[Named]) -> None:
+def check_custom(parts: Sequence[Named], channels: int = 3) -> None:
     """Tries each function on a small example, several times with the same seeds.
 
     Raises:
@@ -46,7 +47,7 @@ def check_custom(parts: Sequence[Named]) -> None:
         key = f"augmentation.custom[{index}]"
         for trial in range(_TRIALS):
             seed = tf.constant([trial, index], tf.int64)
-            image = uniform(seed, (33, 40, 3), 0.0, 255.0)
+            image = uniform(seed, (33, 40, channels), 0.0, 255.0)
             label = tf.cast(uniform(seed, (33, 40), 0.0, 2.0), tf.int32)
             label = tf.where(tf.range(40) < 4, OUTSIDE, label)
             first, second = (_call(part, key, image, label, seed) for _ in range(2))

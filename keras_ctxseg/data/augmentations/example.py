@@ -67,9 +67,9 @@ def select(mask: tf.Tensor, chosen: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
 
     Args:
         mask: boolean `(height, width)`.
-        chosen: float32, `(height, width, 3)` or one colour, `(3,)`.
-        other: float32 `(height, width, 3)`; everything is finite.
+        chosen: float32, `(height, width, channels)` or one colour, `(channels,)`.
+        other: float32 `(height, width, channels)`; everything is finite.
     """
-    weight = tf.reshape(tf.cast(mask, tf.float32), (-1, 1)) @ tf.ones((1, 3))
+    weight = tf.reshape(tf.cast(mask, tf.float32), (-1, 1)) @ tf.ones((1, tf.shape(other)[-1]))
     weight = tf.reshape(weight, tf.shape(other))
     return weight * chosen + (1 - weight) * other

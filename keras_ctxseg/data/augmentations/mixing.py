@@ -40,7 +40,8 @@ def mosaic(
         tf.concat([tf.concat(parts[:2], 1), tf.concat(parts[2:], 1)], 0)
         for parts in zip(*examples, strict=True)
     )
-    return tf.ensure_shape(image, (*size, 3)), tf.ensure_shape(label, size)
+    channels = examples[0][0].shape[-1]
+    return tf.ensure_shape(image, (*size, channels)), tf.ensure_shape(label, size)
 
 
 def paste(below: Example, above: Example, is_pasted: tf.Tensor) -> Example:

@@ -18,6 +18,7 @@ GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 _GREATEST = (30.0, 0.3, 0.3, 0.45, 0.45)
 _ENHANCEMENT = 0.9  # factors of 0.1 and 1.9
 _LOST_BITS = 4
+_ANY_CHANNELS = ("brightness", "posterize", "solarize")  # The others are about RGB.
 
 
 class RandAugment:
@@ -80,7 +81,7 @@ class RandAugment:
 
 def _recolored(name: str, image: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
     operation = _color_operations().get(name)
-    if operation is None:
+    if operation is None or (image.shape[-1] != 3 and name not in _ANY_CHANNELS):
         return image
     pixels = tf.cast(tf.round(image), tf.uint8)
     return tf.cast(operation(pixels, strength), tf.float32)

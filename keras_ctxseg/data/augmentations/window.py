@@ -90,7 +90,8 @@ def pad(image: tf.Tensor, label: tf.Tensor, paddings: tf.Tensor) -> tuple[tf.Ten
 
     def padded():
         around = tf.concat([paddings, [[0, 0]]], 0)
-        return tf.pad(image, around), tf.pad(label, paddings, constant_values=OUTSIDE)
+        padded = tf.ensure_shape(tf.pad(image, around), (None, None, image.shape[-1]))
+        return padded, tf.pad(label, paddings, constant_values=OUTSIDE)
 
     return tf.cond(tf.reduce_any(paddings > 0), padded, lambda: (image, label))
 
@@ -98,12 +99,17 @@ def pad(image: tf.Tensor, label: tf.Tensor, paddings: tf.Tensor) -> tuple[tf.Ten
 def fill_outside(
     image: tf.Tensor, label: tf.Tensor, color: tuple[float, float, float], ignore_label: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gives pixels with the label `OUTSIDE` their colour (RGB in 0 ... 255) and ignore label."""
+    """Gives pixels with the label `OUTSIDE` their colour (RGB in 0 ... 255) and ignore label.
+
+    In images of other channels every channel gets the colour's mean.
+    """
     outside = label == OUTSIDE
+    channels = image.shape[-1]
+    fill = color if channels == 3 else (sum(color) / 3,) * channels
 
     def filled():
         return (
-            select(outside, tf.constant(color, tf.float32), image),
+            select(outside, tf.constant(fill, tf.float32), image),
             tf.where(outside, ignore_label, label),
         )
 

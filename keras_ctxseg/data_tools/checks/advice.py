@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_ctxseg.data.class_file import ClassTable
 from keras_ctxseg.data.folder_checks import BINARY_ADVICE
+from keras_ctxseg.data.images import SUFFIXES
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
 _CLEAN = {"missing_mask", "missing_image", "same_name", "unreadable", "truncated",
@@ -54,9 +55,26 @@ def advice(
         return _mend_class_file(class_file or root / "classes.json", fault, found)
     if code == "exif_turned":
         return (
-            f"ctxseg prepare-data clean {old} --output {new} --exif upright (masks were drawn in a "
-            "viewer) or --exif stored (they were not)"
+            "masks were drawn on the stored pixels? data.options.exif=keep, or in the class file "
+            '"images": {"exif": "keep"}'
         )
+    if code == "too_large":
+        return (
+            f"cut them: ctxseg prepare-data tile {old} --output {new} --size 1024x1024; or raise "
+            "the limit: data.options.max_pixels=1000000000"
+        )
+    if code == "narrow_range":
+        return (
+            "state the range: data.options.range=auto, or in the class file "
+            '"images": {"range": [0, 4095]}'
+        )
+    if code == "image_values":
+        return (
+            "say how to read them, as options of the data set or in the class file: "
+            '"images": {"range": "auto", "bands": [1, 2, 3]}'
+        )
+    if code == "alpha_dropped":
+        return "to read it as a fourth channel: data.options.bands=[1,2,3,4]"
     if code in ("near_leakage", "absent_class"):
         option = "--group-by REGEX" if code == "near_leakage" else "--seed 1"
         return f"split anew: ctxseg prepare-data split {old} --output {new} {option}"
@@ -71,7 +89,7 @@ def advice(
             f"data.validation_split=NAME (of {names})"
         )
     if code == "skipped_file":
-        return "only .jpg, .jpeg and .png are read; ctxseg prepare-data masks converts others"
+        return f"read are {', '.join(SUFFIXES)}; convert others first (magick, heif-convert)"
     return ""
 
 

@@ -9,7 +9,17 @@ from PIL import Image
 from keras_ctxseg.data.class_file import ClassTable
 from keras_ctxseg.data.folder_checks import check_image_size, check_mask_size
 from keras_ctxseg.data.folder_layout import ExamplePaths
-from keras_ctxseg.data.images import FileError, decode, is_turned, open_image, rgb_pixels
+from keras_ctxseg.data.image_reading import ImageReading, rgb_of, span
+from keras_ctxseg.data.images import (
+    FileError,
+    Stored,
+    check_pixels,
+    open_image,
+    pixels_of,
+    read_header,
+    read_stored,
+    rgb_pixels,
+)
 from keras_ctxseg.data.masks import class_ids, is_jpeg, known_ids, read_raw_mask
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
@@ -30,6 +40,10 @@ class ExampleFacts:
         pixels: int64 `(classes,)`, pixels by class.
         ignored: pixels that are declared void.
         lossy: whether the mask is a JPEG.
+        channels: of the image as it is read, 0 where it cannot be.
+        values: the stored values' type, smallest and largest, of the bands that are read.
+        drops_alpha: whether transparency that says something is not read.
+        moments: float64 `(3, channels)`, pixels, sum and sum of squares of each channel.
     """
 
     split: str
@@ -42,10 +56,18 @@ class ExampleFacts:
     pixels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
     ignored: int = 0
     lossy: bool = False
+    channels: int = 0
+    values: tuple[str, float, float] | None = None
+    drops_alpha: bool = False
+    moments: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((3, 0)))
 
 
 def examine(
-    split: str, example: ExamplePaths, table: ClassTable | None, mask_format: str
+    split: str,
+    example: ExamplePaths,
+    table: ClassTable | None,
+    mask_format: str,
+    reading: ImageReading,
 ) -> ExampleFacts:
     """Open one image and one mask, decode both, and go on after the first problem.
 
@@ -54,10 +76,11 @@ def examine(
         example: its files.
         table: the declared classes; without them ids are counted, not judged.
         mask_format: as `load_folder`'s.
+        reading: how images are read.
     """
     facts = ExampleFacts(split, example, [])
     try:
-        _examine_image(facts)
+        _examine_image(facts, reading)
     except FileError as error:
         facts.errors.append(error)
     try:
@@ -77,23 +100,42 @@ def value_counts(values: np.ndarray) -> dict[int, int]:
     return dict(zip(present.tolist(), counts.tolist(), strict=True))
 
 
-def _examine_image(facts: ExampleFacts) -> None:
+def _examine_image(facts: ExampleFacts, reading: ImageReading) -> None:
     path = facts.example.image
-    with open_image(path) as image:
-        facts.size = image.height, image.width
-        facts.turned = is_turned(image)
-        for check in (check_image_size, check_mask_size):
-            try:
-                check(facts.example, image)
-            except FileError as error:
-                # An unreadable mask is told when it is read.
-                if error.code in ("too_small", "size_mismatch"):
-                    facts.errors.append(error)
-        decode(image, path)
-        small = Image.fromarray(rgb_pixels(image)).resize(
-            (THUMBNAIL, THUMBNAIL), Image.Resampling.BOX
-        )
-        facts.thumbnail = np.asarray(small)
+    header = read_header(path)
+    facts.size = header.size(reading)
+    facts.turned = header.orientation != 1
+    check_pixels(header.height, header.width, path, reading.max_pixels)
+    for check in (
+        lambda: check_image_size(facts.example, header.size(reading)),
+        lambda: check_mask_size(facts.example, header, reading),
+    ):
+        try:
+            check()
+        except FileError as error:
+            # An unreadable mask is told when it is read.
+            if error.code in ("too_small", "size_mismatch"):
+                facts.errors.append(error)
+    stored = read_stored(path, reading.max_pixels)
+    _measure(facts, stored, reading)
+    pixels = pixels_of(stored, path, reading)
+    facts.channels = pixels.shape[-1]
+    levels = np.arange(256.0)
+    counts = np.stack(
+        [np.bincount(pixels[..., k].ravel(), minlength=256) for k in range(facts.channels)]
+    )
+    facts.moments = np.stack([counts.sum(axis=1), counts @ levels, counts @ levels**2])
+    small = Image.fromarray(rgb_of(pixels)).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    facts.thumbnail = np.asarray(small)
+
+
+def _measure(facts: ExampleFacts, stored: Stored, reading: ImageReading) -> None:
+    try:
+        chosen = reading.chosen(stored.values, stored.has_alpha)
+    except ValueError:
+        return  # Told when pixels are made of it.
+    facts.values = (str(chosen.dtype), *span(chosen))
+    facts.drops_alpha = reading.bands is None and stored.drops_alpha
 
 
 def _examine_mask(facts: ExampleFacts, table: ClassTable | None, mask_format: str) -> None:

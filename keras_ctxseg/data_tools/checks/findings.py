@@ -30,7 +30,9 @@ KINDS = {
     "same_name": Kind(ERROR, "two files of one name"),
     "unreadable": Kind(ERROR, "unreadable file"),
     "truncated": Kind(ERROR, "incomplete file"),
+    "image_values": Kind(ERROR, "values or bands that cannot be read so"),
     "too_small": Kind(ERROR, "image too small"),
+    "too_large": Kind(ERROR, "image too large"),
     "size_mismatch": Kind(ERROR, "mask of another size"),
     "mask_format": Kind(ERROR, "mask in another format"),
     "unknown_ids": Kind(ERROR, "undeclared ids in a mask"),
@@ -41,6 +43,8 @@ KINDS = {
     "near_duplicate": Kind(WARNING, "nearly the same image twice"),
     "lossy_mask": Kind(WARNING, "mask with lossy coding"),
     "exif_turned": Kind(WARNING, "image turned by EXIF"),
+    "narrow_range": Kind(WARNING, "values that fill little of 16 bits"),
+    "alpha_dropped": Kind(WARNING, "transparency that is not read"),
     "all_ignored": Kind(WARNING, "mask without a labelled pixel"),
     "constant_mask": Kind(WARNING, "mask of a single class"),
     "mostly_ignored": Kind(WARNING, "mostly ignored"),
@@ -92,6 +96,8 @@ class SplitFacts:
         labelled_where: int64 `(classes,)`, labelled pixels, of any class, of those masks.
         ignored: pixels that are declared void.
         raw: pixels by raw id, or by packed RGB.
+        channels: of the images.
+        mean, std: of each channel of the images, in 0 ... 255.
     """
 
     pairs: int
@@ -102,6 +108,9 @@ class SplitFacts:
     labelled_where: np.ndarray
     ignored: int
     raw: dict[int, int]
+    channels: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, examples: Sequence[ExampleFacts], pairs: int, classes: int) -> "SplitFacts":
@@ -113,7 +122,17 @@ class SplitFacts:
             raw.update(facts.raw)
         present = counts > 0
         sizes = Counter(facts.size for facts in examples if facts.size)
+        channels = max((facts.channels for facts in examples), default=0)
+        moments = sum(
+            (facts.moments for facts in examples if facts.channels == channels > 0),
+            np.zeros((3, channels)),
+        )
+        mean = moments[1] / np.maximum(moments[0], 1)
+        std = np.sqrt(np.maximum(moments[2] / np.maximum(moments[0], 1) - mean**2, 0))
         return cls(
+            channels=channels,
+            mean=tuple(round(float(value), 3) for value in mean),
+            std=tuple(round(float(value), 3) for value in std),
             pairs=pairs,
             checked=len(examples),
             sizes=dict(sizes.most_common()),

@@ -1,29 +1,63 @@
 """From facts about pairs and splits to findings, duplicate images among them."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from keras_ctxseg.data.folder_layout import ExamplePaths
+from keras_ctxseg.data.image_reading import ImageReading
 from keras_ctxseg.data_tools.checks.example import ExampleFacts
 from keras_ctxseg.data_tools.checks.findings import Finding, SplitFacts
 
 _MOSTLY = 0.5
-_EXIF = (
-    "its EXIF orientation turns or mirrors it in viewers; here it is read as stored, so its mask "
-    "must match the stored pixels"
-)
+_EXIF = {
+    "upright": "turned as its EXIF orientation says; its mask must be upright too, unless its size "
+    "says otherwise",
+    "keep": "its EXIF orientation turns or mirrors it in viewers; here it is read as stored, so "
+    "its mask must match the stored pixels",
+}
+_FULL = 65535
+_NARROW = 0.25  # of 16 bits
 
 
-def judge_example(facts: ExampleFacts, class_names: Sequence[str]) -> list[Finding]:
+def judge_values(
+    examples: Sequence[ExampleFacts], reading: ImageReading, root: Path
+) -> list[Finding]:
+    """What is wrong with the images' values and channels as a whole."""
+    findings = []
+    counts = Counter(facts.channels for facts in examples if facts.channels)
+    usual = counts.most_common(1)[0][0] if counts else 0
+    for facts in examples:
+        if facts.channels not in (0, usual):
+            text = f"expected {usual} channels, as most images have. Found: {facts.channels}"
+            findings.append(Finding("image_values", facts.example.image, text))
+    wide = [facts.values for facts in examples if facts.values and facts.values[0] == "uint16"]
+    if wide and reading.range is None:
+        low, high = min(value[1] for value in wide), max(value[2] for value in wide)
+        if high < _NARROW * _FULL:
+            text = (
+                f"16-bit values of {low:.0f} ... {high:.0f} only ({len(wide)} images), which "
+                f"become {int(low) >> 8} ... {int(high) >> 8} of 255: nearly black"
+            )
+            findings.append(Finding("narrow_range", root, text))
+    dropped = [facts.example.image for facts in examples if facts.drops_alpha]
+    if dropped:
+        text = f"its transparency varies and is not read ({len(dropped)} such images)"
+        findings.append(Finding("alpha_dropped", dropped[0], text))
+    return findings
+
+
+def judge_example(
+    facts: ExampleFacts, class_names: Sequence[str], reading: ImageReading
+) -> list[Finding]:
     """What is wrong with one pair."""
     findings = [Finding.of(error) for error in facts.errors]
     mask = facts.example.mask
     if facts.turned:
-        findings.append(Finding("exif_turned", facts.example.image, _EXIF))
+        findings.append(Finding("exif_turned", facts.example.image, _EXIF[reading.exif]))
     if facts.lossy:
         text = "a JPEG: its coding changes ids along every edge; masks are best kept as PNG"
         findings.append(Finding("lossy_mask", mask, text))

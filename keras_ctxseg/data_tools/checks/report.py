@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_ctxseg.data.class_file import id_ranges
+from keras_ctxseg.data.image_reading import PLAIN, ImageReading
 from keras_ctxseg.data_tools.checks.findings import ERROR, KINDS, Finding, SplitFacts, class_weights
 
 _SHOWN = 5
@@ -29,6 +30,7 @@ class DataReport:
         findings: sorted by kind, then by file.
         advice: what to do, by kind of finding.
         declared: what raw ids (colours) the class file names, in words.
+        reading: how images were read.
     """
 
     root: Path
@@ -39,6 +41,7 @@ class DataReport:
     findings: tuple[Finding, ...]
     advice: dict[str, str]
     declared: str
+    reading: ImageReading = PLAIN
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -67,6 +70,26 @@ class DataReport:
         colors = [f"#{value:06x}" for value in values]
         return ", ".join(colors[:24]) + (" ..." if len(colors) > 24 else "")
 
+    @property
+    def images(self) -> str:
+        """Channels of the images, with mean and deviation in the training split, in words."""
+        facts = self.splits.get("train") or next(iter(self.splits.values()), None)
+        if facts is None or not facts.channels:
+            return ""
+        lines = [f"channels      {facts.channels}"]
+        options = self.reading.as_dict()
+        if options:
+            lines.append(f"read with     {', '.join(f'{k}={v}' for k, v in options.items())}")
+        lines.append(f"mean          {', '.join(f'{value:.1f}' for value in facts.mean)}")
+        lines.append(f"deviation     {', '.join(f'{value:.1f}' for value in facts.std)}")
+        if facts.channels != 3 and min(facts.std) > 0:
+            mean, std = list(facts.mean), list(facts.std)
+            lines.append(
+                "For a recipe: model.options.normalization="
+                + json.dumps({"mean": mean, "std": std}).replace('"', "")
+            )
+        return "\n".join(lines)
+
     def groups(self) -> Iterator[tuple[str, list[Finding]]]:
         """Findings of one kind together."""
         for code, findings in groupby(self.findings, lambda finding: finding.code):
@@ -77,6 +100,8 @@ class DataReport:
         blocks = [self._splits_table()]
         if self.class_names and any(facts.checked for facts in self.splits.values()):
             blocks.append(self._classes_table())
+        if images := self.images:
+            blocks.append(images)
         blocks.append(f"ids found     {self.found}\nids declared  {self.declared}")
         blocks.append(self.findings_table() or "Nothing to mend was found.")
         if not self.errors and self.class_weights:
@@ -116,6 +141,7 @@ class DataReport:
         return {
             "path": str(self.root),
             "mask_format": self.mask_format,
+            "images": self.reading.as_dict(),
             "classes": list(self.class_names),
             "splits": {
                 split: {
@@ -125,6 +151,9 @@ class DataReport:
                     "pixels": facts.pixels.tolist(),
                     "images": facts.images.tolist(),
                     "ignored": facts.ignored,
+                    "channels": facts.channels,
+                    "mean": list(facts.mean),
+                    "std": list(facts.std),
                     "raw": {str(raw): count for raw, count in facts.raw.items()},
                 }
                 for split, facts in self.splits.items()

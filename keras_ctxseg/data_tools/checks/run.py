@@ -1,20 +1,32 @@
 """`ctx.data_tools.check`: open every file of a folder data set and tell what is wrong with it."""
 
+import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from keras_ctxseg.data.class_file import ClassTable
-from keras_ctxseg.data.folder_checks import check_mask_format, read_folder_classes
+from keras_ctxseg.data.folder_checks import (
+    check_mask_format,
+    image_reading,
+    read_folder_classes,
+)
 from keras_ctxseg.data.folder_layout import ExamplePaths, scan_folder
-from keras_ctxseg.data.images import FileError, open_image
+from keras_ctxseg.data.image_reading import ImageReading, ReadingError
+from keras_ctxseg.data.images import FileError, read_header
 from keras_ctxseg.data_tools.checks.advice import advice
 from keras_ctxseg.data_tools.checks.example import ExampleFacts, examine, mask_kind
 from keras_ctxseg.data_tools.checks.findings import KINDS, Finding, SplitFacts
-from keras_ctxseg.data_tools.checks.judge import judge_example, judge_repetitions, judge_splits
+from keras_ctxseg.data_tools.checks.judge import (
+    judge_example,
+    judge_repetitions,
+    judge_splits,
+    judge_values,
+)
 from keras_ctxseg.data_tools.checks.report import DataReport
 
 _SAMPLED_PIXELS = 25_000_000  # in a split; what two cores decode in about a second
@@ -25,6 +37,7 @@ def check(
     classes: str | os.PathLike | None = None,
     mask_format: str = "ids",
     sample: int | None = None,
+    **options: Any,
 ) -> DataReport:
     """Open images and masks of a folder data set and report all that is wrong, or may be.
 
@@ -32,6 +45,7 @@ def check(
         path, classes, mask_format: as `load_folder` takes them.
         sample: open so many pairs of each split, evenly spread (fewer where they are large), and
             compare them with all; None opens every pair.
+        **options: `exif`, `bands`, `range`, `show` and `max_pixels`, as `load_folder` takes them.
 
     Raises:
         ValueError: no such folder, an unknown `mask_format`, or a `sample` below 1.
@@ -54,6 +68,13 @@ def check(
         table = read_folder_classes(root, classes, mask_format)
     except FileError as error:
         findings.append(Finding.of(error))
+    reading = ImageReading().changed(options, "data.options")
+    try:
+        if table:
+            reading = image_reading(table, options, layout.splits)
+    except ReadingError as error:
+        findings.append(Finding("image_values", root, str(error)))
+        reading = dataclasses.replace(reading, range=None)
     if layout.splits:
         text = "its name does not end as one of an image does"
         findings += [Finding("skipped_file", file, text) for file in layout.skipped]
@@ -62,7 +83,7 @@ def check(
     chosen = everything
     if sample is not None:
         chosen = [(s, p) for s, pairs in layout.splits.items() for p in _sample(pairs, sample)]
-    examples = _examine_all(chosen, table, mask_format, root)
+    examples = _examine_all(chosen, table, mask_format, root, reading)
 
     names = table.class_names if table else ()
     splits = {
@@ -72,7 +93,8 @@ def check(
         for split, pairs in layout.splits.items()
     }
     for facts in examples:
-        findings += judge_example(facts, names)
+        findings += judge_example(facts, names, reading)
+    findings += judge_values(examples, reading, root)
     findings += judge_repetitions(examples, everything, root)
     findings += judge_splits(splits, names, root)
     order = list(KINDS)
@@ -98,6 +120,7 @@ def check(
             )
         },
         declared=_declared(table, mask_format),
+        reading=reading,
     )
 
 
@@ -106,9 +129,12 @@ def _examine_all(
     table: ClassTable | None,
     mask_format: str,
     root: Path,
+    reading: ImageReading,
 ) -> list[ExampleFacts]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda pair: examine(pair[0], pair[1], table, mask_format), pairs)
+        results = pool.map(
+            lambda pair: examine(pair[0], pair[1], table, mask_format, reading), pairs
+        )
         return list(tqdm(results, f"Checking {root.name}", len(pairs), delay=1.0, leave=False))
 
 
@@ -118,8 +144,8 @@ def _sample(pairs: list[ExamplePaths], count: int) -> list[ExamplePaths]:
     pixels = 0
     for pair in (pairs[place] for place in places):
         try:
-            with open_image(pair.image) as image:
-                pixels += image.width * image.height
+            header = read_header(pair.image)
+            pixels += header.width * header.height
         except FileError:
             pass  # told when it is examined
         if chosen and pixels > _SAMPLED_PIXELS:

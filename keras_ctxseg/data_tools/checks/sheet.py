@@ -83,7 +83,7 @@ def write_sheet(
         },
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html, encoding="utf-8")
+    path.write_text(html, encoding="utf-8", errors="backslashreplace")
     return path
 
 
@@ -92,6 +92,7 @@ class _Pictures:
 
     def __init__(self, report: DataReport, classes: str | os.PathLike | None):
         self._root, self._format = report.root, report.mask_format
+        self._reading = report.reading
         self._table: ClassTable | None = None
         self._palette = default_palette(IGNORE_LABEL)
         try:
@@ -111,9 +112,10 @@ class _Pictures:
         image = mask = None
         pictures = []
         try:
-            image = _shrink(read_image(pair.image))
+            pixels = read_image(pair.image, self._reading)
+            image = _shrink(self._reading.shown(pixels))
             pictures.append({"caption": "image", "uri": jpeg_uri(image)})
-        except FileError:
+        except ValueError:
             pass
         try:
             mask = self._ids(pair.mask)
@@ -122,7 +124,7 @@ class _Pictures:
             try:
                 stored = _shrink(read_image(pair.mask))
                 pictures.append({"caption": "mask as stored", "uri": jpeg_uri(stored)})
-            except FileError:
+            except ValueError:
                 pass
         if image is not None and mask is not None and mask.shape == (image.height, image.width):
             mixed = overlay(np.asarray(image), mask, self._palette)

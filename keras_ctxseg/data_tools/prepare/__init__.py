@@ -22,6 +22,6 @@ if TYPE_CHECKING:
     from keras_ctxseg.data_tools.prepare.refolder import clean_folder, split_folder
     from keras_ctxseg.data_tools.prepare.splitting import Splitting
     from keras_ctxseg.data_tools.prepare.tiles import tile_folder
-    from keras_ctxseg.data_tools.prepare.writing import PreparedFolder
+    from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, note_reading
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -14,9 +14,19 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from keras_ctxseg.data.images import FileError, decode, is_turned, rgb_pixels
+from keras_ctxseg.data.image_reading import ImageReading
+from keras_ctxseg.data.images import (
+    ANY_SIZE,
+    SUFFIXES,
+    FileError,
+    Stored,
+    decode,
+    decode_stored,
+    read_stored,
+)
+from keras_ctxseg.data.orientation import upright, upright_size
 
 
 def find_sources(folder: str | os.PathLike) -> dict[str, Path]:
@@ -184,12 +194,16 @@ def given_splits(splits: Sequence[str], *paths: str) -> dict[str, tuple[str, ...
     }
 
 
-Exif = Literal["auto", "upright", "stored"]
-EXIF_CHOICES = ("auto", "upright", "stored")
+Exif = Literal["auto", "upright", "stored", "keep"]
+EXIF_CHOICES = ("auto", "upright", "stored", "keep")
 
-SOURCE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+SOURCE_SUFFIXES = SUFFIXES
 _LONGEST_NAME = 200  # bytes; most systems allow 255, with suffix
-_KEPT = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}
+_ENDINGS = {
+    "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp", "BMP": ".bmp",
+    "DIB": ".bmp", "GIF": ".gif", "PPM": ".ppm", "JPEG2000": ".jp2", "NPY": ".npy",
+}  # fmt: skip
+_KEPT = ("JPEG", "MPO", "PNG")
 _JPEG_QUALITY = 95
 
 
@@ -216,43 +230,46 @@ class Pair:
     def copy_into(self, split: Path, exif: Exif = "auto") -> None:
         """Write `images/<name>` and `labels/<name>`.
 
-        JPEG and PNG files are copied as they are; others become PNG. An image that its EXIF data
-        turns is written anew without them: turned where the mask is of the turned size (as most
-        annotation tools have it), otherwise as stored.
+        JPEG and PNG files are copied as they are, other pictures become PNG, and what PNG cannot
+        hold (16-bit colours, further bands) is copied. An image that its EXIF data turns is written
+        anew without them: turned where the mask is of the turned size (as most annotation tools
+        have it), otherwise as stored.
 
         Args:
             split: the folder of the split.
-            exif: `"auto"` as above, or `"upright"` (turn) or `"stored"` (do not) whatever fits.
+            exif: `"auto"` as above, or `"upright"` (turn) or `"keep"` (do not) whatever fits;
+                `"stored"` is another word for `"keep"`.
 
         Raises:
             FileError: an image or a mask that cannot be read, or is of another size.
         """
         mask = None if self.size else self.read_mask()
-        size = self.size or mask.shape[:2]  # type: ignore[union-attr]
+        size = tuple(self.size or mask.shape[:2])  # type: ignore[union-attr]
         content = self.image if isinstance(self.image, Path) else self.image()
-        with open_any(content, self.source) as image:
-            decode(image, self.source)
-            turned = is_turned(image)
-            upright = ImageOps.exif_transpose(image) if turned else image
-            turn = turned and exif != "stored" and (exif == "upright" or fits(upright, size))
-            written = upright if turn else image
-            if not fits(written, size):
-                raise FileError(
-                    "size_mismatch",
-                    self.source,
-                    f"expected a mask of {written.height}x{written.width} (height x width). "
-                    f"Found: {size[0]}x{size[1]}"
-                    + (f" in {self.stated_in}" if self.stated_in else ""),
-                )
-            mask = self.read_mask() if mask is None else mask
-            suffix = _KEPT.get(image.format or "", ".png")
-            target = split / "images" / f"{self.name}{suffix}"
-            if turned or image.format not in _KEPT:
-                save_rgb(rgb_pixels(written), target)
-            elif isinstance(content, bytes):
-                target.write_bytes(content)
-            else:
-                shutil.copyfile(content, target)
+        if isinstance(content, bytes):
+            stored = decode_stored(content, self.source, ANY_SIZE)
+        else:
+            stored = read_stored(content, ANY_SIZE)
+        header = stored.header
+        turned_size = upright_size(header.height, header.width, header.orientation)
+        turned = header.orientation != 1
+        turn = turned and exif in ("auto", "upright") and (exif == "upright" or turned_size == size)
+        written = turned_size if turn else (header.height, header.width)
+        if written != size:
+            raise FileError(
+                "size_mismatch",
+                self.source,
+                f"expected a mask of {written[0]}x{written[1]} (height x width). "
+                f"Found: {size[0]}x{size[1]}" + (f" in {self.stated_in}" if self.stated_in else ""),
+            )
+        mask = self.read_mask() if mask is None else mask
+        target = f"{split / 'images' / self.name}{_ENDINGS.get(header.format, '.png')}"
+        if turned or (header.format not in _KEPT and is_picture(stored)):
+            _save_turned(stored, header.orientation if turn else 1, target)
+        elif isinstance(content, bytes):
+            Path(target).write_bytes(content)
+        else:
+            shutil.copyfile(content, target)
         label = split / "labels" / self.name
         if isinstance(self.mask, Path):
             shutil.copyfile(self.mask, f"{label}{self.mask.suffix}")
@@ -273,11 +290,27 @@ def open_any(image: Path | bytes, source: Path) -> Iterator[Image.Image]:
     """Open an image of any format. Raises `FileError`."""
     try:
         opened = Image.open(io.BytesIO(image) if isinstance(image, bytes) else image)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except Exception as error:  # A damaged header raises nearly anything.
         text = f"expected a readable image. Found: {error or type(error).__name__}"
         raise FileError("unreadable", source, text) from error
     with opened:
         yield opened
+
+
+def is_picture(stored: Stored) -> bool:
+    """Whether an image is grey or RGB of 8 bits."""
+    colors = stored.values.shape[-1] - stored.has_alpha
+    return stored.values.dtype in (np.uint8, bool) and colors in (1, 3)
+
+
+def _save_turned(stored: Stored, orientation: int, target: str) -> None:
+    """Writes an image's pixels without EXIF data, turned."""
+    values, stem = stored.values, target.rpartition(".")[0]
+    if not is_picture(stored):
+        np.save(f"{stem}.npy", upright(values, orientation))
+        return
+    pixels = ImageReading().pixels(values, stored.has_alpha)
+    save_rgb(upright(pixels, orientation), f"{stem}{'.jpg' if target.endswith('.jpg') else '.png'}")
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
@@ -296,14 +329,9 @@ def any_size() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def fits(image: Image.Image, size: tuple[int, ...]) -> bool:
-    """Whether an image is of this height and width."""
-    return tuple(size[:2]) == (image.height, image.width)
-
-
 def save_rgb(rgb: np.ndarray, path: str | os.PathLike) -> None:
     """Write pixels as a JPEG of high quality or as a PNG, by the name's suffix."""
-    image = Image.fromarray(rgb)
+    image = Image.fromarray(np.ascontiguousarray(rgb))
     if str(path).endswith(".jpg"):
         image.save(path, quality=_JPEG_QUALITY, subsampling=0)
     else:

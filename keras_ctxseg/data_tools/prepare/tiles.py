@@ -11,9 +11,11 @@ from PIL import Image
 from keras_ctxseg.data.augmentation_config import MIN_SIZE
 from keras_ctxseg.data.folder_checks import check_mask_format, read_folder_classes
 from keras_ctxseg.data.folder_layout import ExamplePaths, find_splits
-from keras_ctxseg.data.images import FileError, decode, rgb_pixels
+from keras_ctxseg.data.image_reading import ImageReading
+from keras_ctxseg.data.images import ANY_SIZE, FileError, read_stored
 from keras_ctxseg.data.masks import read_mask
-from keras_ctxseg.data_tools.prepare.pairing import Pair, open_any, save_rgb
+from keras_ctxseg.data.orientation import upright, upright_size
+from keras_ctxseg.data_tools.prepare.pairing import Pair, is_picture, save_rgb
 from keras_ctxseg.data_tools.prepare.writing import PreparedFolder, write_folder
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 
@@ -33,7 +35,8 @@ def tile_folder(
 
     Tiles stand `size - overlap` apart; the last of a row or a column ends at the image's edge and
     overlaps more. An image that is smaller than a tile stays whole in that direction. Masks
-    become masks of class ids. Tiles of JPEG images are JPEGs of quality 95, others PNGs.
+    become masks of class ids. Tiles of JPEG images are JPEGs of quality 95, of other RGB images
+    PNGs, and of 16 bits or other bands NumPy files.
 
     Args:
         path: the data set's folder.
@@ -68,7 +71,9 @@ def tile_folder(
         if split in whole:
             Pair(example.name, example.image, example.image, read).copy_into(folder / split)
             return {split: 1}
-        return {split: _cut(example, read(), folder / split, size, overlap, min_labelled)}
+        return {
+            split: _cut(example, read(), folder / split, size, overlap, min_labelled, table.images)
+        }
 
     jobs = [
         functools.partial(cut, split, example)
@@ -92,15 +97,23 @@ def _cut(
     size: tuple[int, int],
     overlap: int,
     min_labelled: float,
+    reading: ImageReading,
 ) -> int:
-    with open_any(example.image, example.image) as image:
-        decode(image, example.image)
-        pixels = rgb_pixels(image)
-    if mask.shape != pixels.shape[:2]:
-        text = f"expected the size of its image, {pixels.shape[:2]}. Found: {mask.shape}"
+    stored = read_stored(example.image, ANY_SIZE)
+    header = stored.header
+    values = stored.values
+    if mask.shape != values.shape[:2] or reading.exif == "upright":
+        turned = upright_size(header.height, header.width, header.orientation)
+        if mask.shape == turned and reading.exif == "upright":
+            values = upright(values, header.orientation)
+    if mask.shape != values.shape[:2]:
+        text = f"expected the size of its image, {values.shape[:2]}. Found: {mask.shape}"
         raise FileError("size_mismatch", example.mask, text)
+    plain = is_picture(stored)
+    pixels = ImageReading().pixels(values, stored.has_alpha) if plain else values
     height, width = size
-    suffix = ".png" if example.image.suffix.lower() == ".png" else ".jpg"
+    # Values that JPEG and PNG cannot hold stay as they are.
+    suffix = (".jpg" if header.format == "JPEG" else ".png") if plain else ".npy"
     count = 0
     for top in tile_starts(mask.shape[0], height, overlap):
         for left in tile_starts(mask.shape[1], width, overlap):
@@ -108,7 +121,11 @@ def _cut(
             if (mask[window] != IGNORE_LABEL).mean() <= min_labelled:
                 continue
             name = f"{example.name}_y{top:05d}_x{left:05d}"
-            save_rgb(pixels[window], target / "images" / f"{name}{suffix}")
+            file = target / "images" / f"{name}{suffix}"
+            if plain:
+                save_rgb(pixels[window], file)
+            else:
+                np.save(file, pixels[window])
             Image.fromarray(mask[window]).save(target / "labels" / f"{name}.png")
             count += 1
     return count

@@ -14,6 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from keras_ctxseg.data.image_reading import ImageReading
 from keras_ctxseg.data.images import FileError
 from keras_ctxseg.data_tools.prepare.pairing import EXIF_CHOICES, Exif, Pair, any_size, check_choice
 from keras_ctxseg.data_tools.prepare.splitting import Splitting
@@ -103,10 +104,7 @@ def write_folder(
                 f"{len(problems)} files could not be used"
                 + (f", the first: {problems[0]}" if problems else "")
             )
-        # A key in a line: people read and edit this file.
-        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in class_file.items()]
-        text = "{\n" + ",\n".join(lines) + "\n}\n"
-        (folder / "classes.json").write_text(text, encoding="utf-8")
+        (folder / "classes.json").write_text(class_file_text(class_file), encoding="utf-8")
     names = tuple(class_file["classes"])
     seed = (splitting or Splitting()).seed if "" in splits else None
     return PreparedFolder(output, dict(counts), names, tuple(problems), seed)
@@ -134,6 +132,25 @@ def _distribute(folder: Path, splitting: Splitting) -> Counter[str]:
     for kind in kinds:
         (folder / kind).rmdir()
     return Counter({split: len(names) for split, names in assigned.items()})
+
+
+def note_reading(folder: Path, options: Mapping[str, Any]) -> None:
+    """Writes into a data set's class file how its images are read, as `ImageReading` takes it.
+
+    Raises:
+        ReadingError: options that do not fit.
+    """
+    ImageReading.of(options)
+    path = folder / "classes.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["images"] = {**content.get("images", {}), **options}
+    path.write_text(class_file_text(content), encoding="utf-8")
+
+
+def class_file_text(content: Mapping[str, Any]) -> str:
+    """A class file's text: a key in a line, as people read and edit it."""
+    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def write_pairs(

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_ctxseg.data.image_reading import PLAIN, ImageReading
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.litert.convert import MOST_UINT8_CLASSES, converted
 from keras_ctxseg.export.litert.forms import LitertForm, litert_form
@@ -57,6 +58,7 @@ def export_litert(
     palette: np.ndarray | None = None,
     ignore_label: int = IGNORE_LABEL,
     force: bool = False,
+    reading: ImageReading = PLAIN,
 ) -> ExportResult:
     """Writes a LiteRT file of static shape and builtin operations only, and a card beside it.
 
@@ -87,6 +89,7 @@ def export_litert(
         palette: integers (classes, 3), RGB in 0..255, for the file's metadata.
         ignore_label: for the file's metadata; in `check_labels`, pixels that do not count.
         force: write it although the comparison fails; card and metadata say so.
+        reading: how image files are read, for the file's metadata.
 
     Raises:
         ExportError: an operation is not builtin, the comparison failed, or `path` cannot be
@@ -104,7 +107,7 @@ def export_litert(
             check_images = calibration[:2]
     images = checked_images(check_images, model)
     metadata = file_metadata(
-        model, chosen.name, chosen.description, class_names, palette, ignore_label
+        model, chosen.name, chosen.description, class_names, palette, ignore_label, reading
     )
     with staging_directory(path.parent) as staging:
         candidate = staging / path.name

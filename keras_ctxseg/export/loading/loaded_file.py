@@ -87,6 +87,7 @@ class LoadedFile(LoadedModel):
             input_size=self._file.input_size,
             batch=1,
             channels=self._file.channels,
+            images=None if metadata is None else metadata.images,
         )
 
     def _segment(self, images: np.ndarray) -> np.ndarray:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from keras_ctxseg.data.image_reading import ImageReading
 from keras_ctxseg.data.images import read_image
 
 Image = np.ndarray | str | os.PathLike
@@ -27,6 +30,7 @@ class LoadedModel(ABC):
             own size.
         batch: images of one size that go through it together at best.
         channels: of the images; 3 are RGB.
+        reading: how image files are read, as in training.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class LoadedModel(ABC):
         input_size: tuple[int, int] | None,
         batch: int,
         channels: int = 3,
+        images: Mapping[str, Any] | None = None,
     ):
         self.path = path
         self.class_names = class_names
@@ -46,13 +51,16 @@ class LoadedModel(ABC):
         self.input_size = input_size
         self.batch = batch
         self.channels = channels
+        self._knows_files = bool(images)
+        self.reading = replace(ImageReading.of(images or {}), channels=channels)
 
     def predict(self, images: Images) -> list[np.ndarray]:
         """Label maps of images, each at its image's own size.
 
         Args:
             images: uint8 arrays (height, width, 3), RGB, of any sizes, or one (batch, height,
-                width, 3), or paths of JPEG and PNG files, mixed as you like; a path alone is one.
+                width, 3), or paths of image files, which are read as in training (upright),
+                mixed as you like; a path alone is one.
                 For a model of images with other channels, arrays of any real numbers.
 
         Returns:
@@ -102,8 +110,8 @@ class LoadedModel(ABC):
         for index, image in enumerate(images):
             if not isinstance(image, str | os.PathLike):
                 yield checked_image(image, f"images[{index}]", self.channels)
-            elif self.channels == 3:
-                yield read_image(image)
+            elif self.channels == 3 or self._knows_files:
+                yield read_image(image, self.reading)
             else:
                 raise ValueError(
                     f"{os.fspath(image)}: expected an array (height, width, {self.channels}), as"

@@ -28,6 +28,7 @@ class FileMetadata:
         in_float: what a quantised file keeps in float32, in words.
         forced: whether it was written although the comparison failed.
         parity: the comparison's figures.
+        images: how image files are read, see `ImageReading`.
     """
 
     model: str
@@ -39,6 +40,7 @@ class FileMetadata:
     in_float: tuple[str, ...] = ()
     forced: bool = False
     parity: dict[str, Any] = dataclasses.field(default_factory=dict)
+    images: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, details: dict[str, Any]) -> FileMetadata:
@@ -50,7 +52,8 @@ class FileMetadata:
 class LabelsFile:
     """What a SavedModel's `assets.extra/labels.json` says beside the graph.
 
-    `palette` is a list of RGB triples in 0..255, one a class, or None.
+    `palette` is a list of RGB triples in 0..255, one a class, or None; `images` says how image
+    files are read, see `ImageReading`.
     """
 
     model: str
@@ -58,6 +61,7 @@ class LabelsFile:
     palette: list[list[int]] | None
     ignore_label: int
     image_scale: float
+    images: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def read_labels_file(version_directory: Path) -> LabelsFile:

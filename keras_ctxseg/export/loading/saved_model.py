@@ -54,6 +54,7 @@ class LoadedSavedModel(LoadedModel):
             input_size=None,
             batch=BATCH,
             channels=images.shape[-1],
+            images=None if labels is None else labels.images,
         )
 
     def _segment(self, images: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_ctxseg.data.image_reading import PLAIN, ImageReading
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.litert.forms import FORMS
 from keras_ctxseg.export.loading.onnx_file import require_onnx
@@ -42,6 +43,7 @@ def export_onnx(
     palette: np.ndarray | None = None,
     ignore_label: int = IGNORE_LABEL,
     force: bool = False,
+    reading: ImageReading = PLAIN,
 ) -> ExportResult:
     """Writes an ONNX file (opset 18) of static shape in float32, and a card beside it.
 
@@ -66,6 +68,7 @@ def export_onnx(
         palette: integers (classes, 3), RGB in 0..255, for the file's metadata.
         ignore_label: for the file's metadata; in `check_labels`, pixels that do not count.
         force: write it although the comparison fails; card and metadata say so.
+        reading: how image files are read, for the file's metadata.
 
     Raises:
         ExportError: the extra `onnx` is not installed, an operation is not ONNX's, the comparison
@@ -81,7 +84,9 @@ def export_onnx(
     images = synthetic_images([size] * 2, model=model) if check_images is None else check_images
     images = checked_images(images, model)
     form = FORMS["fp32"]
-    metadata = file_metadata(model, form.name, form.description, class_names, palette, ignore_label)
+    metadata = file_metadata(
+        model, form.name, form.description, class_names, palette, ignore_label, reading
+    )
     with staging_directory(path.parent) as staging:
         candidate = staging / path.name
         proto = converted(model, *size, labels)

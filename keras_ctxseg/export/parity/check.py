@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ctxseg.data.image_reading import ImageReading
 from keras_ctxseg.data.resampling import resize_label, scaled_size
 from keras_ctxseg.export.litert.forms import FORMS, LitertForm
 from keras_ctxseg.export.loading.loaded_file import open_file
@@ -82,10 +83,14 @@ def check_parity(
 
 
 def _saved_model_parity(model: keras.Model, path: Path, images: list[np.ndarray]) -> ParityReport:
-    image_scale = read_labels_file(path).image_scale
+    beside = read_labels_file(path)
+    image_scale, reading = beside.image_scale, ImageReading.of(beside.images)
     tally = Tally(path)
     for some in _groups(images, model.output["logits"].shape[-1]):
-        answer = run_saved_model(path, some)
+        files: list[bytes] = []
+        if not reading.is_plain and some[0].shape[-1] == 3 and max(reading.bands or (3,)) <= 3:
+            files, some = as_files(some, reading)
+        answer = run_saved_model(path, some, files)
         for image, logits, labels, scores in zip(
             some, answer.logits, answer.labels, answer.scores, strict=True
         ):
@@ -94,6 +99,25 @@ def _saved_model_parity(model: keras.Model, path: Path, images: list[np.ndarray]
             # The scores of the encoded images are held to the same limit as the softmax.
             tally.worst(np.abs(scores - softmax(reference).max(axis=-1)))
     return tally.report(Limits())
+
+
+def as_files(
+    images: Sequence[np.ndarray], reading: ImageReading
+) -> tuple[list[bytes], list[np.ndarray]]:
+    """PNG files of 16 bits that are read as about these RGB images, and what is read from them."""
+    levels = np.array(reading.range or ((0.0, 65535.0),), np.float64)
+    low, high = levels.T
+    # Of several bands the files hold those that are read, each in its place.
+    places = [band - 1 for band in reading.bands or (1, 2, 3)]
+    contents, read = [], []
+    for image in images:
+        stored = np.zeros((*image.shape[:2], 3), np.uint16)
+        values = np.clip(np.round(low + image * ((high - low) / 255)), 0, 65535)
+        for channel, place in enumerate(places):
+            stored[..., place] = values[..., channel]
+        contents.append(tf.io.encode_png(stored).numpy())
+        read.append(reading.pixels(stored))
+    return contents, read
 
 
 def _groups(images: list[np.ndarray], classes: int) -> Iterator[list[np.ndarray]]:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,15 @@ class SavedModelAnswer:
     scores: list[np.ndarray]
 
 
-def run_saved_model(version_directory: Path, images: list[np.ndarray]) -> SavedModelAnswer:
+def run_saved_model(
+    version_directory: Path, images: list[np.ndarray], files: Sequence[bytes] = ()
+) -> SavedModelAnswer:
     """Loads the SavedModel in a fresh process without this package and runs both signatures.
 
     Args:
         version_directory: the SavedModel.
         images: as `check_parity` takes them.
+        files: their encoded files, where these are not simply PNGs of the images.
 
     Raises:
         ExportError: it does not load or run there, or its outputs have another form.
@@ -37,6 +41,8 @@ def run_saved_model(version_directory: Path, images: list[np.ndarray]) -> SavedM
         try:
             for index, image in enumerate(images):
                 np.save(Path(exchange, f"image_{index}.npy"), image)
+            for index, content in enumerate(files):
+                Path(exchange, f"file_{index}.png").write_bytes(content)
         except OSError as error:
             raise ExportError(f"cannot write to {exchange}: {error}.") from error
         reason = why_child_fails(version_directory, exchange, len(images))

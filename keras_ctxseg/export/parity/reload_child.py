@@ -1,6 +1,7 @@
 """Runs a SavedModel with TensorFlow alone; started by path, never imported by the package.
 
-Arguments: the SavedModel, a directory with `image_0.npy`, `image_1.npy`, ..., their number.
+Arguments: the SavedModel, a directory with `image_0.npy`, `image_1.npy`, ..., their number, and
+`file_0.png`, ... where the encoded images are others.
 Writes `logits_0.npy`, `labels_0.npy`, `scores_0.npy`, ... into that directory.
 """
 
@@ -22,7 +23,13 @@ def run(saved_model: str, exchange: str, count: int) -> None:
         np.save(folder / f"logits_{index}.npy", logits[0].numpy())
     default = loaded.signatures["serving_default"]
     if default.structured_input_signature[1]["images"].dtype == tf.string:
-        files = tf.stack([tf.io.encode_png(image) for image in images])
+        stored = [folder / f"file_{index}.png" for index in range(count)]
+        files = tf.stack(
+            [
+                tf.io.read_file(str(file)) if file.exists() else tf.io.encode_png(image)
+                for file, image in zip(stored, images, strict=True)
+            ]
+        )
         answer = default(images=files)
         errors = [error.decode() for error in answer["errors"].numpy() if error]
         if errors:

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_ctxseg.data.image_reading import PLAIN, ImageReading
 from keras_ctxseg.export.loading.metadata import FileMetadata
 from keras_ctxseg.export.parity.report import ParityReport, parity_table
 from keras_ctxseg.export.publishing.argument_checks import (
@@ -25,6 +26,7 @@ def file_metadata(
     class_names: Sequence[str] | None,
     palette: np.ndarray | None,
     ignore_label: int,
+    reading: ImageReading = PLAIN,
 ) -> FileMetadata:
     """The metadata of a model's file; ValueError for what does not fit the model."""
     channels = logits_channels(model)
@@ -36,6 +38,7 @@ def file_metadata(
         class_names=checked_names(names, channels),
         palette=checked_palette(palette, channels),
         ignore_label=int(ignore_label),
+        images=reading.as_dict(),
     )
 
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ctxseg.data.image_reading import PLAIN, ImageReading
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.graph.quiet import captured_noise
 from keras_ctxseg.export.loading.metadata import LABELS_FILE
@@ -24,6 +25,7 @@ from keras_ctxseg.export.publishing.publish import (
     publish,
     staging_directory,
 )
+from keras_ctxseg.export.saved_model.decoding import reads_files
 from keras_ctxseg.export.saved_model.model_card import MODEL_CARD, labels_file, model_card
 from keras_ctxseg.export.saved_model.panoptic_serving import panoptic_signature
 from keras_ctxseg.export.saved_model.serving import ServingModule
@@ -51,6 +53,7 @@ def export_saved_model(
     precision: str = "float32",
     warm_up: int = 4,
     facts: Mapping[str, str] | None = None,
+    reading: ImageReading = PLAIN,
 ) -> ExportResult:
     """Writes `directory/version/`, a SavedModel with the signatures of `ServingModule`.
 
@@ -76,13 +79,14 @@ def export_saved_model(
         warm_up: requests that a server runs before it serves this version, made of
             `check_images`; none where TensorFlow Serving's protos are not installed.
         facts: what the model card is to say of data, scores and origin, by name.
+        reading: how image files are read; served JPEG and PNG files are read in the same way.
 
     Raises:
         ExportError: the comparison failed, the version exists, or the place cannot be written to.
         ValueError: an argument that does not fit the model.
     """
     directory = Path(directory)
-    beside = labels_file(model, class_names, palette, ignore_label, image_scale)
+    beside = labels_file(model, class_names, palette, ignore_label, image_scale, reading)
     _check_takes_any_size(model)
     if check_images is None:
         side = int(np.ceil(MINIMUM_SIZE / image_scale))
@@ -98,7 +102,13 @@ def export_saved_model(
         check_version_is_free(directory, version)
     with staging_directory(directory) as staging:
         module = ServingModule(
-            model, ignore_label, image_scale, class_names, precision=precision, **panoptic
+            model,
+            ignore_label,
+            image_scale,
+            class_names,
+            precision=precision,
+            reading=reading,
+            **panoptic,
         )
         with _writing(directory):
             with captured_noise():
@@ -108,7 +118,10 @@ def export_saved_model(
                 )
             path = staging / LABELS_FILE
             path.parent.mkdir()
-            path.write_text(json.dumps(dataclasses.asdict(beside), indent=1), encoding="utf-8")
+            content = dataclasses.asdict(beside)
+            if not content["images"]:  # as by default
+                del content["images"]
+            path.write_text(json.dumps(content, indent=1), encoding="utf-8")
         report = check_parity(model, staging, check_images)
         if precision != "float32":
             report = dataclasses.replace(
@@ -120,6 +133,7 @@ def export_saved_model(
             class_names,
             report,
             channels=image_channels(model),
+            takes_files=reads_files(reading),
             version=str(version or next_version(directory)),
             bytes_stored=(staging / "saved_model.pb").stat().st_size,
             parameters=model.count_params(),
@@ -131,7 +145,9 @@ def export_saved_model(
         with _writing(directory):
             (staging / MODEL_CARD).write_text(card, encoding="utf-8")
             if warm_up and has_serving_protos():
-                write_warm_up_requests(staging, directory.name, check_images, [1] * warm_up)
+                write_warm_up_requests(
+                    staging, directory.name, check_images, [1] * warm_up, reads_files(reading)
+                )
         path = publish(staging, directory, version)
     return ExportResult(path, dataclasses.replace(report, path=str(path)))
 

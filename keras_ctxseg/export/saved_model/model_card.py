@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_ctxseg._version import __version__
+from keras_ctxseg.data.image_reading import PLAIN, ImageReading
 from keras_ctxseg.export.loading.metadata import LabelsFile
 from keras_ctxseg.export.parity.report import ParityReport, parity_table
 from keras_ctxseg.export.publishing.argument_checks import (
@@ -46,6 +47,7 @@ def labels_file(
     palette: np.ndarray | None,
     ignore_label: int,
     image_scale: float,
+    reading: ImageReading = PLAIN,
 ) -> LabelsFile:
     """What the file of a model says; ValueError for what does not fit the model."""
     channels = logits_channels(model)
@@ -62,6 +64,7 @@ def labels_file(
         palette=checked_palette(palette, channels),
         ignore_label=int(ignore_label),
         image_scale=float(image_scale),
+        images=reading.as_dict(),
     )
 
 
@@ -71,6 +74,7 @@ def model_card(
     report: ParityReport,
     *,
     channels: int,
+    takes_files: bool = True,
     version: str,
     bytes_stored: int,
     parameters: int,
@@ -86,6 +90,7 @@ def model_card(
         class_names: in the order of the logits.
         report: the export's comparison with the Keras model.
         channels: of the images.
+        takes_files: whether a signature takes JPEG and PNG files, if the images are RGB.
         version: of the export.
         bytes_stored: size of the graph with its weights.
         parameters: of the Keras model.
@@ -110,7 +115,7 @@ def model_card(
         "",
         "## Signatures",
         "",
-        _RGB_SIGNATURES if channels == 3 else _SIGNATURES.format(channels=channels),
+        _RGB_SIGNATURES if channels == 3 and takes_files else _SIGNATURES.format(channels=channels),
         "## Beside the Keras model",
         "",
         parity_table({"SavedModel": report}),

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from keras_ctxseg.data.decoding import turn_upright
+from keras_ctxseg.data.image_reading import PLAIN, ImageReading
 from keras_ctxseg.data.resampling import scaled_size
 from keras_ctxseg.export.graph.freezing import frozen_forward
 from keras_ctxseg.export.graph.mixed_precision import in_bfloat16
-from keras_ctxseg.export.saved_model.decoding import decode_image
+from keras_ctxseg.export.saved_model.decoding import decode_image, jpeg_orientation, reads_files
 from keras_ctxseg.inference.label_bands import Labels, banded_labels
 from keras_ctxseg.labels.panoptic import IGNORE_LABEL
 from keras_ctxseg.models.coarse_logits import coarse_logits_model
@@ -41,6 +43,7 @@ class ServingModule(tf.Module):
             image, whose pixels the client has sent, if it has more than four times as many.
         outputs: the model's outputs beside `"logits"` that `forward` is to give.
         extra: makes further signatures from this module (its `forward`, `coarse_logits`, `answer`).
+        reading: bands, range and EXIF orientation of encoded images.
 
     Attributes:
         forward: the frozen graph, from images at the model's scale to a dict with the coarse
@@ -59,6 +62,7 @@ class ServingModule(tf.Module):
         max_pixels: int = MAX_PIXELS,
         outputs: Sequence[str] = (),
         extra: ExtraSignatures | None = None,
+        reading: ImageReading = PLAIN,
     ):
         super().__init__(name="keras_ctxseg_serving")
         self.images = tf.TensorSpec(
@@ -67,6 +71,7 @@ class ServingModule(tf.Module):
         self.ignore_label = ignore_label
         self.image_scale = image_scale
         self._max_pixels = max_pixels
+        self._reading = reading
         coarse = coarse_logits_model(model, outputs)
         self._upsamples = coarse.output["logits"] is not model.output["logits"]
         classes = model.output["logits"].shape[-1]
@@ -84,8 +89,8 @@ class ServingModule(tf.Module):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The concrete functions by signature name, as `tf.saved_model.save` takes them."""
-        is_rgb = self.images.shape[-1] == 3
-        default = self.segment_files if is_rgb else self.labels
+        takes_files = self.images.shape[-1] == 3 and reads_files(self._reading)
+        default = self.segment_files if takes_files else self.labels
         return {
             "serving_default": default.get_concrete_function(),
             "float_images": self.segment_floats.get_concrete_function(),
@@ -99,6 +104,9 @@ class ServingModule(tf.Module):
     )
     def segment_files(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Segments JPEG or PNG files, each at its own size, whatever else is in the batch.
+
+        The network sees a JPEG file upright, as its EXIF orientation says; the labels have the grid
+        of the stored pixels.
 
         Args:
             images: string (batch,), the files' bytes.
@@ -120,10 +128,13 @@ class ServingModule(tf.Module):
             count = tf.identity(count)
 
         def segment_next(index, labels, scores, sizes, errors):
-            image, error = decode_image(images[index], self._refuse_size)
+            image, error = decode_image(images[index], self._refuse_size, self._reading)
+            orientation = tf.constant(1)
+            if self._reading.exif == "upright":
+                orientation = jpeg_orientation(images[index])
             found = tf.cond(
                 tf.equal(error, ""),
-                lambda: self._labels_of_one(image),
+                lambda: self._labels_as_stored(image, orientation),
                 lambda: Labels(tf.zeros((0, 0), tf.int32), tf.zeros((0, 0), tf.float32)),
             )
             return (
@@ -236,6 +247,16 @@ class ServingModule(tf.Module):
 
     def _labels(self, images: tf.Tensor) -> Labels:
         return banded_labels(*self.coarse_logits(images))
+
+    def _labels_as_stored(self, image: tf.Tensor, orientation: tf.Tensor) -> Labels:
+        """Labels of an image that the network sees upright, on the grid of its stored pixels."""
+        found = self._labels_of_one(turn_upright(image, orientation))
+        back = tf.gather([1, 1, 2, 3, 4, 5, 8, 7, 6], orientation)
+        turned = [
+            turn_upright(tf.ensure_shape(each[..., None], (None, None, 1)), back)[..., 0]
+            for each in found
+        ]
+        return Labels(*turned)
 
     def _labels_of_one(self, image: tf.Tensor) -> Labels:
         found = self._labels(tf.cast(image[tf.newaxis], tf.float32))

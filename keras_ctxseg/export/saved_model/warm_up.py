@@ -16,7 +16,11 @@ MOST_REQUESTS = 1000
 
 
 def write_warm_up_requests(
-    version_directory: Path, name: str, images: Sequence[np.ndarray], batch_sizes: Sequence[int]
+    version_directory: Path,
+    name: str,
+    images: Sequence[np.ndarray],
+    batch_sizes: Sequence[int],
+    takes_files: bool = True,
 ) -> int:
     """Writes a TFRecord file of `PredictionLog` messages for `serving_default`.
 
@@ -29,6 +33,7 @@ def write_warm_up_requests(
         name: the served model's, which the requests carry.
         images: uint8 (height, width, 3), or of other channels, of the sizes that are expected.
         batch_sizes: images a request; one request each.
+        takes_files: whether the signature takes files, if the images are RGB.
 
     Returns:
         The number of requests.
@@ -44,7 +49,7 @@ def write_warm_up_requests(
         )
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-    if images[0].shape[-1] == 3:
+    if takes_files and images[0].shape[-1] == 3:
         files = [_encoded(one, "JPEG" if index % 2 else "PNG") for index, one in enumerate(images)]
 
         def request_of(number: int, size: int):

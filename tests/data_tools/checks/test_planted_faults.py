@@ -206,9 +206,38 @@ def splits_of_names_that_recipes_do_not_have(root):
     (root / "val").rename(root / "holdout")
 
 
-@fault("skipped_file", "train/images/train9.tif", "warning")
+@fault("image_values", IMAGE.replace(".png", ".npy"), "error")
+def float_values(root):
+    np.save(root / IMAGE.replace(".png", ".npy"), np.random.rand(*ids(root / IMAGE).shape))
+    (root / IMAGE).unlink()
+
+
+@fault("narrow_range", ".", "warning")
+def values_of_twelve_bits(root):
+    grey = ids(root / IMAGE)[..., 0].astype(np.uint16) * 16
+    Image.fromarray(grey).save(root / IMAGE)
+
+
+@fault("alpha_dropped", IMAGE, "warning")
+def fourth_channel(root):
+    image = ids(root / IMAGE)
+    save(np.concatenate([image, image[..., :1]], -1), root / IMAGE)
+
+
+@fault("too_large", IMAGE, "error")
+def image_above_the_limit(root):
+    shape = ids(root / IMAGE).shape
+    content = json.loads((root / "classes.json").read_text())
+    limit = {"max_pixels": shape[0] * shape[1]}
+    (root / "classes.json").write_text(json.dumps({**content, "images": limit}))
+    for path in (IMAGE, MASK):
+        array = ids(root / path)
+        save(np.concatenate([array, array[:1]]), root / path)
+
+
+@fault("skipped_file", "train/images/train9.heic", "warning")
 def image_of_a_format_that_nobody_reads(root):
-    Image.open(root / IMAGE).save(root / "train/images/train9.tif")
+    (root / "train/images/train9.heic").write_bytes(b"ftypheic")
 
 
 # What a fault brings with it.
@@ -261,7 +290,11 @@ def test_faults_together_are_all_found(photos):
         ("mask_without_image", "ctxseg prepare-data clean"),
         ("recoded_image_in_two_splits", "--group-by REGEX"),
         ("no_split_to_validate_on", "ctxseg prepare-data split"),
-        ("image_turned_by_exif", "--exif upright"),
+        ("image_turned_by_exif", "data.options.exif=keep"),
+        ("values_of_twelve_bits", "data.options.range=auto"),
+        ("fourth_channel", "data.options.bands=[1,2,3,4]"),
+        ("float_values", '"range": "auto"'),
+        ("image_above_the_limit", "prepare-data tile"),
     ],
 )
 def test_advice(photos, name, expected):

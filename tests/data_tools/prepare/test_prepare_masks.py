@@ -8,7 +8,13 @@ from PIL import Image
 
 from keras_ctxseg import data
 from keras_ctxseg.cli import main
-from keras_ctxseg.data_tools.prepare import Splitting, prepare_masks, read_color_table
+from keras_ctxseg.data.class_file import read_class_file
+from keras_ctxseg.data_tools.prepare import (
+    Splitting,
+    note_reading,
+    prepare_masks,
+    read_color_table,
+)
 
 
 def prepare(root, **options):
@@ -308,3 +314,28 @@ def test_same_seed_same_split(raw, tmp_path):
         names.append(sorted(path.name for path in (root / out / "val/images").iterdir()))
     assert names[0] == names[1]
     assert names[0] != names[2]
+
+
+def test_values_that_png_cannot_hold_are_copied(raw):
+    import tifffile
+
+    root, _ = raw
+    with Image.open(root / "photos/a1.jpg") as image:
+        values = np.asarray(image.convert("L")).astype(np.uint16) * 16
+    tifffile.imwrite(root / "photos/c.tif", np.stack([values, values + 1], -1),
+                     photometric="minisblack", planarconfig="contig")  # fmt: skip
+    Image.open(root / "masks/a1.png").save(root / "masks/c.png")
+    prepare(root)
+    (written,) = (root / "out").glob("*/images/c.tif")
+    assert written.read_bytes() == (root / "photos/c.tif").read_bytes()
+
+
+def test_how_images_are_read_stands_in_the_class_file(raw):
+    root, _ = raw
+    prepare(root)
+    note_reading(root / "out", {"range": [0, 200], "bands": (3, 1)})
+    table = read_class_file(root / "out/classes.json")
+    assert (table.images.range, table.images.bands) == (((0, 200),), (3, 1))
+    assert data.load("folder", path=root / "out", mask_format="ids").channels == 2
+    with pytest.raises(ValueError, match=r"`images.range`"):
+        note_reading(root / "out", {"range": [2, 1]})
