@@ -5,6 +5,8 @@ import json
 import os
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from keras_ctxseg.export import ExportError, check_parity, export_litert, export_saved_model
 from keras_ctxseg.export.loading.metadata import LabelsFile
+from keras_ctxseg.export.publishing.publish import staging_directory
 from keras_ctxseg.export.saved_model import export as saved_model_file
 from tests.export.exporting import CLASS_NAMES, random_image
 from tests.export.test_saved_model import passed_parity
@@ -84,6 +87,23 @@ def test_a_full_disk(model, tmp_path, monkeypatch):
             export()
     assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
     assert (tmp_path / "tiny.tflite").read_bytes() == b"old"
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path):
+    child = (
+        "import os, sys, pathlib\n"
+        "from keras_ctxseg.export.publishing.publish import staging_directory\n"
+        "with staging_directory(pathlib.Path(sys.argv[1])) as staging:\n"
+        "    (staging / 'half').write_text('')\n"
+        "    os._exit(9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", child, tmp_path]).returncode == 9
+    (left,) = tmp_path.glob(".tmp-*/half")
+    (tmp_path / ".tmp-of-another-program").mkdir()
+    with staging_directory(tmp_path) as first, staging_directory(tmp_path) as second:
+        assert not left.exists()
+        assert first.is_dir() and second.is_dir()  # exports at the same time
+    assert [path.name for path in tmp_path.iterdir()] == [".tmp-of-another-program"]
 
 
 def test_no_room_for_the_images_of_a_comparison(model, tmp_path):

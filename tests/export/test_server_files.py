@@ -1,4 +1,5 @@
 import json
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -7,7 +8,12 @@ import tensorflow as tf
 from keras_ctxseg.cli import main
 from keras_ctxseg.export import ExportError, ServingModule, export_saved_model
 from keras_ctxseg.export.saved_model import export as saved_model_file
-from keras_ctxseg.export.saved_model.server_files import release, roll_back, write_server_files
+from keras_ctxseg.export.saved_model.server_files import (
+    read_pins,
+    release,
+    roll_back,
+    write_server_files,
+)
 from keras_ctxseg.export.saved_model.warm_up import WARM_UP_FILE
 from tests.export.encoded_files import encode
 from tests.export.exporting import CLASS_NAMES, random_image
@@ -61,6 +67,41 @@ class TestModelsConfig:
         assert release(served / "scenes") == 10
         _, scenes = server_config(served / "models.config")
         assert scenes.model_version_policy.HasField("latest")
+
+    def test_any_name_of_a_folder(self, served):
+        names = ["other", "scenes", 'quo"te', "back\\slash", "line\nend", "é  config {"]
+        for name in names[2:]:
+            (served / name / "1").mkdir(parents=True)
+            (served / name / "2").mkdir()
+        parsed = server_config(write_server_files(served, "/mo'd\"els"))
+        assert sorted(entry.name for entry in parsed) == sorted(names)
+        assert {entry.base_path for entry in parsed} == {f"/mo'd\"els/{name}" for name in names}
+        for name in names[2:]:
+            roll_back(served / name)
+        parsed = server_config(served / "models.config")
+        assert {entry.base_path for entry in parsed} == {f"/mo'd\"els/{name}" for name in names}
+        pinned = [e.name for e in parsed if e.model_version_policy.HasField("specific")]
+        assert sorted(pinned) == sorted(names[2:])
+
+    def test_a_pinned_version_that_is_gone(self, served):
+        write_server_files(served)
+        roll_back(served / "scenes")
+        (served / "scenes" / "2").rmdir()
+        with pytest.warns(UserWarning, match="version 2, which was rolled back to, is gone; 10 is"):
+            _, scenes = server_config(write_server_files(served))
+        assert scenes.model_version_policy.HasField("latest")
+
+    def test_calls_at_one_time_take_turns(self, served):
+        for index in range(8):
+            (served / f"model_{index}" / "1").mkdir(parents=True)
+            (served / f"model_{index}" / "2").mkdir()
+        with futures.ThreadPoolExecutor(8) as pool:
+            calls = [
+                pool.submit(roll_back, served / f"model_{k % 8}", 1 + k // 8 % 2) for k in range(32)
+            ]
+            assert [call.result() for call in calls] == [1 + k // 8 % 2 for k in range(32)]
+        assert set(read_pins(served)) == {f"model_{index}" for index in range(8)}
+        assert not list(served.glob(".tmp-*"))
 
     def test_the_command_line(self, served, capsys):
         assert main(["export", str(served / "scenes"), "--roll-back"]) == 0

@@ -11,6 +11,8 @@ from pathlib import Path
 from keras_ctxseg.export.errors import ExportError
 from keras_ctxseg.export.parity.report import ParityReport
 
+_STAGING = ".tmp-export-"
+
 
 @dataclass(frozen=True)
 class ExportResult:
@@ -48,10 +50,11 @@ def check_version_is_free(directory: Path, version: int) -> None:
 
 @contextlib.contextmanager
 def staging_directory(parent: Path) -> Iterator[Path]:
-    """A temporary directory `.tmp-...` in `parent`, where a rename can publish it.
+    """A temporary directory `.tmp-export-...` in `parent`, where a rename can publish it.
 
     TensorFlow Serving passes over it, as its name is not a number. What is still there at the end
     is removed, and so are the directories that were made for it, if nothing was published in them.
+    So is what killed exports left: a directory whose lock nobody holds.
 
     Raises:
         ExportError: `parent` cannot be made or written to.
@@ -61,16 +64,57 @@ def staging_directory(parent: Path) -> Iterator[Path]:
     try:
         made += (path for path in (parent, *parent.parents) if not path.exists())
         parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=parent))
-        staging.chmod(0o755)
+        # The lock of `parent`: no other export may find the new directory before it is locked.
+        with contextlib.ExitStack() as held, directory_lock(parent):
+            _remove_abandoned(parent)
+            staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
+            staging.chmod(0o755)
+            held.enter_context(directory_lock(staging))
+            locks = held.pop_all()
     except OSError as error:
         _remove_empty(made)
         raise ExportError(f"cannot write to {parent}: {error.strerror}.") from error
+    with locks:
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            _remove_empty(made)
+
+
+@contextlib.contextmanager
+def directory_lock(directory: Path, wait: bool = True) -> Iterator[bool]:
+    """Holds a directory's lock against other processes and threads, and leaves no file behind.
+
+    Args:
+        directory: an existing one.
+        wait: until it is free.
+
+    Yields:
+        Whether the lock is held: not if another holds it, or the file system has none.
+    """
     try:
-        yield staging
+        import fcntl
+    except ImportError:  # Windows
+        yield False
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            held = True
+        except OSError:
+            held = False
+        yield held
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        _remove_empty(made)
+        os.close(descriptor)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for left in parent.glob(f"{_STAGING}*"):
+        with contextlib.suppress(OSError), directory_lock(left, wait=False) as free:
+            if free:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def publish(staging: Path, directory: Path, version: int | None) -> Path:
