@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ctxseg.export.graph import freezing
 from keras_ctxseg.export.graph.batch_norm_folding import unfolded_products
 from keras_ctxseg.export.graph.freezing import frozen_forward
 from keras_ctxseg.models.coarse_logits import coarse_logits_model
@@ -83,6 +84,19 @@ def assert_same(frozen, model):
     np.testing.assert_allclose(
         frozen(tf.constant(batch))["logits"], model(batch)["logits"], rtol=1e-4, atol=1e-3
     )
+
+
+def test_the_largest_weights_are_variables(monkeypatch):
+    images = keras.Input((None, None, 3))
+    maps = keras.layers.Conv2D(32, 5, padding="same")(images)
+    model = lively(keras.Model(images, {"logits": keras.layers.Conv2D(40, 1)(maps)}))
+    assert frozen_forward(model).weights == []
+    monkeypatch.setattr(freezing, "_MOST_CONSTANT", 4 * (32 * 40 + 3 * 25 * 32) - 1)
+    frozen = frozen_forward(model)
+    (variable,) = frozen.weights
+    assert variable.shape == (5, 5, 3, 32)
+    assert not variable.trainable
+    assert_same(frozen, model)
 
 
 def test_every_output_is_kept():

@@ -1,5 +1,5 @@
-"""From a Keras model to one frozen function: constants for variables, convolutions that contain
-their BatchNormalization.
+"""From a Keras model to one frozen function: fixed weights, convolutions that contain their
+BatchNormalization.
 
 The folding is our own, as TensorFlow leaves some undone: its optimiser at load takes 8 to 22 %
 more processor time for an image, and the same optimiser run at export 1 to 11 % (DeepLabv3+ and RSP
@@ -21,21 +21,27 @@ from keras_ctxseg.models.segmentation_model import image_channels
 
 INPUT = "images"
 _OWN_CONSTANT = 2**12  # bytes; what is larger is captured
+# A loaded graph takes about 14 times the bytes of its constants, for each signature in use.
+_MOST_CONSTANT = 12 * 2**20
 
 
 class FrozenForward(tf.Module):
-    """A model's forward pass at inference, without variables.
+    """A model's forward pass at inference.
 
     Call it inside a `tf.function` or eagerly; a dict of tensors comes back. It holds no Keras
     object, so that what is saved with it loads wherever TensorFlow does.
 
-    Large constants stand outside of the function, which captures them: TensorFlow copies functions
-    often, and one of 154 MiB took 6 GiB to load and run with its weights inside.
+    Large weights stand outside of the function, which captures them: TensorFlow copies functions
+    often, and one of 154 MiB took 6 GiB to load and run with its weights inside. The largest are
+    variables, since TensorFlow's session copies captured constants a dozen times. The others are
+    constants up to 12 MiB together: a constant kernel is laid out for the processor once, a
+    variable in each call.
 
     Attributes:
         graph_def: the graph itself, one flat graph without functions.
         input_name, output_names: its nodes, for whoever reads or rewrites it.
         function: its concrete function, (images) to a dict.
+        weights: the variables that it reads, to be saved with whatever calls it.
     """
 
     def __init__(
@@ -49,11 +55,8 @@ class FrozenForward(tf.Module):
         self.input_name = spec.name
         self.output_names = dict(output_names)
         keys = list(output_names)
-        weights = {
-            node.name: tf.constant(tf.make_ndarray(node.attr["value"].tensor))
-            for node in graph_def.node
-            if node.op == "Const" and node.ByteSize() > _OWN_CONSTANT
-        }
+        weights = _captured(graph_def)
+        self.weights = [value for value in weights.values() if isinstance(value, tf.Variable)]
         remaining = tf.compat.v1.GraphDef(versions=graph_def.versions)
         remaining.node.extend(node for node in graph_def.node if node.name not in weights)
 
@@ -71,6 +74,22 @@ class FrozenForward(tf.Module):
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         return self.function(images)
+
+
+def _captured(graph_def: tf.compat.v1.GraphDef) -> dict[str, tf.Tensor | tf.Variable]:
+    """The values of large constants by name, the smallest of them first."""
+    values = {
+        node.name: tf.make_ndarray(node.attr["value"].tensor)
+        for node in graph_def.node
+        if node.op == "Const" and node.ByteSize() > _OWN_CONSTANT
+    }
+    captured: dict[str, tf.Tensor | tf.Variable] = {}
+    total = 0
+    for name, value in sorted(values.items(), key=lambda item: item[1].nbytes):
+        total += value.nbytes
+        fixed = total <= _MOST_CONSTANT
+        captured[name] = tf.constant(value) if fixed else tf.Variable(value, trainable=False)
+    return captured
 
 
 def frozen_forward(

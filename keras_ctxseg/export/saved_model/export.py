@@ -112,10 +112,7 @@ def export_saved_model(
         )
         with _writing(directory):
             with captured_noise():
-                # Not the module itself: its methods would be traced and stored once more.
-                tf.saved_model.save(
-                    tf.Module(module.name), str(staging), signatures=module.signatures()
-                )
+                save_module(module, staging)
             path = staging / LABELS_FILE
             path.parent.mkdir()
             content = dataclasses.asdict(beside)
@@ -135,7 +132,7 @@ def export_saved_model(
             channels=image_channels(model),
             takes_files=reads_files(reading),
             version=str(version or next_version(directory)),
-            bytes_stored=(staging / "saved_model.pb").stat().st_size,
+            bytes_stored=sum(path.stat().st_size for path in staging.rglob("*") if path.is_file()),
             parameters=model.count_params(),
             precision=precision,
             image_scale=image_scale,
@@ -150,6 +147,14 @@ def export_saved_model(
                 )
         path = publish(staging, directory, version)
     return ExportResult(path, dataclasses.replace(report, path=str(path)))
+
+
+def save_module(module: ServingModule, directory: Path) -> None:
+    """Writes the signatures of a module, and the variables that they read, as a SavedModel."""
+    # Not the module itself: its methods would be traced and stored once more.
+    root = tf.Module(module.name)
+    root.weights = module.forward.weights
+    tf.saved_model.save(root, str(directory), signatures=module.signatures())
 
 
 @contextlib.contextmanager
