@@ -8,9 +8,10 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_ctxseg.cli import main
-from keras_ctxseg.export import ExportError, export_litert, export_saved_model
+from keras_ctxseg.export import ExportError, ServingModule, export_litert, export_saved_model
 from keras_ctxseg.export.loading.load import load
-from tests.export.exporting import CLASS_NAMES, random_image
+from keras_ctxseg.export.saved_model.export import save_module
+from tests.export.exporting import CLASS_NAMES, random_image, tiny_model
 
 PALETTE = np.arange(15).reshape(5, 3) * 17
 SIZES = [(40, 56), (40, 56), (33, 71), (90, 64), (40, 56)]
@@ -128,6 +129,14 @@ def test_what_cannot_be_loaded(saved_model, litert, tmp_path):
         torn.write_bytes((litert / "logits.tflite").read_bytes()[:length])
         with pytest.raises(ExportError, match="cannot be loaded as a LiteRT file"):
             load(torn)
+
+
+def test_a_saved_model_that_computes_no_numbers(images, tmp_path):
+    broken = tiny_model()
+    broken.get_layer("classifier").kernel.assign(np.full((1, 1, 8, 5), np.nan))
+    save_module(ServingModule(broken), tmp_path / "1")
+    with pytest.raises(ExportError, match="1: NaN or infinite scores: is it damaged"):
+        load(tmp_path).predict(images[:1])
 
 
 def test_what_is_no_image(saved_model, tmp_path):

@@ -58,14 +58,18 @@ class LoadedSavedModel(LoadedModel):
         )
 
     def _segment(self, images: np.ndarray) -> np.ndarray:
+        height, width = images.shape[1:3]
         try:
-            return self._labels(images=tf.constant(images, tf.float32))["labels"].numpy()
-        except tf.errors.InvalidArgumentError as error:
+            found = self._labels(images=tf.constant(images, tf.float32))
+        except tf.errors.OpError as error:
             text = next(
                 (line for line in str(error).splitlines() if "expected" in line), str(error)
             )
-            height, width = images.shape[1:3]
-            raise ValueError(f"image of {height}x{width}: {' '.join(text.split())}") from error
+            raise ExportError(f"image of {height}x{width}: {' '.join(text.split())}") from error
+        for name in ("scores", "logits"):
+            if name in found and not np.isfinite(found[name]).all():
+                raise ExportError(f"{self.path}: NaN or infinite {name}: is it damaged?")
+        return found["labels"].numpy()
 
 
 def _version(path: Path) -> Path:

@@ -69,12 +69,13 @@ def check_parity(
     file = open_file(path)
     tally = Tally(path, ignore_label)
     for index, image in enumerate(images):
-        image = resized_image(image, file.input_size)
+        size = file.input_size or image.shape[:2]
+        image = resized_image(image, size)
         reference = reference_logits(model, image, 1.0)
         result = file(image)
         truth = None
         if label_maps is not None:
-            truth = resize_label(tf.constant(label_maps[index]), file.input_size).numpy()
+            truth = resize_label(tf.constant(label_maps[index]), size).numpy()
         if file.output == "labels":
             tally.add(reference, None, result, truth)
         else:
