@@ -45,6 +45,8 @@ class LitertFile:
                 content = self.path.read_bytes()
                 self._interpreter = Interpreter(model_content=content, num_threads=threads)
                 inputs, outputs = _tensors(self._interpreter)
+                if all(None not in info.shape for info, _ in inputs):
+                    self._interpreter.allocate_tensors()
         except (OSError, ValueError, RuntimeError) as error:
             raise ExportError(f"{path}: cannot be loaded as a LiteRT file: {error}") from error
         self._inputs = [index for _, index in inputs]

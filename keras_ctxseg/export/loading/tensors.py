@@ -62,7 +62,6 @@ class ImageInput:
         channels_first: whether it is (1, 3, height, width).
         channels: of the image.
         size: height and width; None where either is open.
-        batch_open: whether any number of images may be given.
         is_guess: whether nothing tells how images are to be normalised.
 
     Raises:
