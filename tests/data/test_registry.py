@@ -1,6 +1,7 @@
 """Data sets of other people, by name."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,41 +9,52 @@ import pytest
 
 from keras_ctxseg import cli, data
 from keras_ctxseg.data.registry import DATASETS
+from keras_ctxseg.runs.assembly import load_dataset
+from keras_ctxseg.runs.config_file import load_config
+from keras_ctxseg.runs.run_directory import with_absolute_paths
 
 GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
 @pytest.fixture
 def forget():
-    """Names registered in a test are forgotten after it."""
+    """Names registered in a test are forgotten after it, and the guide's module too."""
     before = dict(DATASETS._entries)
     yield
+    sys.modules.pop("my_data", None)
     DATASETS._entries.clear()
     DATASETS._entries.update(before)
 
 
 @pytest.fixture
 def guide(tmp_path, forget):
-    """The guide's module with a data set, `my_data.py`, and arrays for it."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
-    (code,) = [block for block in blocks if "register_dataset" in block]
-    path = tmp_path / "my_data.py"
-    path.write_text(code)
+    """The guide's module with a data set, `my_data.py`, its recipe, and arrays for it."""
+    blocks = re.findall(r"^```\w+\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    code, recipe = [
+        block for block in blocks if "register_dataset(" in block or "name: arrays" in block
+    ]
+    (tmp_path / "my_data.py").write_text(code)
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    (tmp_path / "arrays").mkdir()
     rng = np.random.default_rng(0)
     for split, count in (("train", 4), ("val", 2)):
         images = rng.integers(0, 256, (count, 40, 50, 3), np.uint8)
-        np.savez(tmp_path / split, images=images, labels=rng.integers(0, 2, images.shape[:3]))
-    return path
+        labels = rng.integers(0, 3, images.shape[:3])
+        np.savez(tmp_path / "arrays" / split, images=images, labels=labels)
+    return tmp_path
 
 
-def test_the_guides_data_set_is_trained_on_like_any_other(guide, capsys):
-    folder = guide.parent
-    assert cli.main(["list", "data", "arr*", "--options", "--imports", str(guide)]) == 0
+def test_the_guides_data_set_is_trained_on_like_any_other(guide, capsys, monkeypatch):
+    monkeypatch.chdir(guide)
+    assert cli.main(["list", "data", "arr*", "--options", "--imports", "my_data.py"]) == 0
     listed = capsys.readouterr().out.splitlines()
     assert listed[:2] == ["arrays", "    path: a string or a path (required)"]
-    dataset = data.load("arrays", path=folder, classes=["sky", "road"])
-    assert dataset.num_classes == 2 and dict(dataset.splits) == {"train": 4, "val": 2}
-    stored = np.load(folder / "val.npz")
+    config = with_absolute_paths(load_config("recipe.yaml"))
+    assert config.data.options["path"] == str(guide / "arrays")
+    dataset = load_dataset(config)
+    assert dataset.class_names == ("sky", "road", "boat")
+    assert dict(dataset.splits) == {"train": 4, "val": 2}
+    stored = np.load("arrays/val.npz")
     examples = list(data.evaluation_examples(dataset, "val").as_numpy_iterator())
     for index, example in enumerate(examples):
         np.testing.assert_array_equal(example["image"], stored["images"][index])
