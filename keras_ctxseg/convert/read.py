@@ -98,7 +98,11 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
 def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
     check_hdf5_file(path)
     with h5py.File(path) as file:
-        return _read(file)
+        arrays = _read(file)
+    for name, array in arrays.items():
+        if array.ndim > 1 and not np.any(array):
+            raise ConversionError(f"{name} holds zeros alone; the file is damaged")
+    return arrays
 
 
 def _read(file: h5py.File) -> dict[str, np.ndarray]:
