@@ -59,6 +59,10 @@ def test_a_step_and_files(rng, tmp_path, name):
 def test_from_a_training_step_to_files(rng, tmp_path, name, reloaded_by_child):
     """Every weight has a gradient; saved, loaded, and exported as SavedModel and LiteRT file."""
     model = small(name)
+    for layer in model.layers:
+        # Stochastic depth may drop a block of EfficientNetV2 for both images.
+        if isinstance(layer, keras.layers.Dropout) and layer.noise_shape is not None:
+            layer.rate = 0.0
     model_checks.check_training_step(model, rng)
     images, _ = model_checks.batch(rng, (47, 64), count=1)
     expected = np.array(model(images)["logits"])
