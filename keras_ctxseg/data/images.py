@@ -392,12 +392,15 @@ def _read_tiff(path, header: Header, max_pixels: int) -> Stored | None:
             inverted = page.photometric.name == "MINISWHITE"
     except Exception as error:  # Damaged data raise nearly anything.
         raise _incomplete(path, header.height, header.width, error) from error
-    if len(arrays) > 1:
-        values = np.stack([array.reshape(header.height, header.width) for array in arrays], -1)
-    elif planes:
-        values = np.moveaxis(arrays[0].reshape(samples, header.height, header.width), 0, -1)
-    else:
-        values = arrays[0].reshape(header.height, header.width, -1)
+    try:
+        if len(arrays) > 1:
+            values = np.stack([array.reshape(header.height, header.width) for array in arrays], -1)
+        elif planes:
+            values = np.moveaxis(arrays[0].reshape(samples, header.height, header.width), 0, -1)
+        else:
+            values = arrays[0].reshape(header.height, header.width, -1)
+    except ValueError as error:  # Fewer values than the header claims.
+        raise _incomplete(path, header.height, header.width, error) from error
     if values.dtype.kind not in "buif":
         raise _incomplete(path, header.height, header.width, f"values of type {values.dtype}")
     if inverted and values.dtype.kind in "bu":
