@@ -205,7 +205,6 @@ def test_the_exit_code(monkeypatch, capsys):
     assert json.loads(printed[printed.index("{") :])["broken"] is True
 
 
-@pytest.mark.whole
 def test_this_installation_works(capsys):
     main(["doctor", "--json"])  # The versions may be others than declared; the work must be done.
     findings = json.loads(capsys.readouterr().out)["findings"]
