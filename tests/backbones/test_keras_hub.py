@@ -69,8 +69,8 @@ NETWORKS = {
 }
 
 
-# The tests of keras.applications and of ResNet-vd have the others' layers.
-HERE = ["resnet_vd", "efficientnet", "cspdarknet"]
+# The tests of keras.applications have the layers of the others.
+HERE = ["resnet_vd", "cspdarknet"]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_one_is_only_the_newest(tmp_path, model):
 def test_a_damaged_newest_falls_back(history, model):
     save(history, model, 10, 20, 30)
     damage(history.newest)
-    assert_restores(history, model, 20, ["last.keras is damaged: "])
+    assert_restores(history, model, 20, ["last.keras: model.weights.h5 fails its checksum"])
     history.newest.write_bytes(history.newest.read_bytes()[:-300])
     assert_restores(history, model, 20, ["last.keras"])
     damage(history.paths()[1])
