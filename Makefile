@@ -31,7 +31,7 @@ benchmarks: $(INSTALLED)  ## Measure everything in docs/benchmarks.md again; an 
 
 # A file's tests run in one worker, which makes its expensive fixtures once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
-test: $(INSTALLED)  ## Run the tests; about ten minutes on two cores
+test: $(INSTALLED)  ## Run the tests; about 14 minutes on two cores
 	$(PYTEST) -m "not whole"
 
 # TensorFlow keeps some 100 MB of every `fit` until its process ends; so fresh processes for each of
