@@ -40,7 +40,7 @@ class BoundaryLoss(keras.losses.Loss):
         ValueError: where the shapes of labels and logits disagree or an option is out of range.
 
     Reference: Bokhovkin and Burnaev, "Boundary Loss for Remote Sensing Imagery Semantic
-    Segmentation", ISNN 2019, equations 1 to 6. Sums over the batch, not image by image, and the
+    Segmentation", ISNN 2019. Sums over the batch, not image by image, and the
     treatment of ignored pixels are ours.
     """
 

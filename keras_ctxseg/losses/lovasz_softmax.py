@@ -15,9 +15,9 @@ class LovaszSoftmaxLoss(keras.losses.Loss):
     """Lovász extension of the Jaccard loss at the errors of the softmax.
 
     The mean over the classes that the labels show; each class over all valid pixels of the batch.
-    It sorts the pixels of each class, so it takes more time and memory than the other losses: five
-    arrays of (classes, batch * height * width). Under `tf.distribute`, the errors of all replicas
-    are gathered on each of them.
+    It sorts the pixels of each class, so it takes more time and memory than the other losses:
+    several arrays of (classes, batch * height * width). Under `tf.distribute`, the errors of all
+    replicas are gathered on each of them.
 
     Args:
         ignore_label: pixels with this id add neither loss nor gradient.
@@ -38,7 +38,7 @@ class LovaszSoftmaxLoss(keras.losses.Loss):
         ValueError: where the shapes of labels and logits disagree.
 
     Reference: Berman et al., "The Lovász-Softmax loss: A tractable surrogate for the optimization
-    of the intersection-over-union measure in neural networks", CVPR 2018, equations 8 to 12.
+    of the intersection-over-union measure in neural networks", CVPR 2018.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class TverskyLoss(keras.losses.Loss):
         ValueError: where the shapes of labels and logits disagree or an option is out of range.
 
     Reference: Salehi et al., "Tversky loss function for image segmentation using 3D fully
-    convolutional deep networks", MLMI 2017, equation 3; the mean over classes and the sums over the
+    convolutional deep networks", MLMI 2017; the mean over classes and the sums over the
     batch are ours.
     """
 
@@ -127,7 +127,7 @@ class JaccardLoss(TverskyLoss):
     `TverskyLoss` with alpha and beta of 1; arguments and call as there.
 
     Reference: Rahman and Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for
-    Image Segmentation", ISVC 2016, equation 3.
+    Image Segmentation", ISVC 2016.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ def test_int8_follows_keras(family, photos, tmp_path):
     )
     # Uniform guesses would differ by far more than steps of 1/255 of a range do.
     assert export.parity.mean_softmax_difference < 0.05
-    assert export.parity.label_agreement > 0.7  # 0.77 to 0.95, as the random weights fall
+    assert export.parity.label_agreement > 0.7  # 0.776 and 0.799 of two families in one run
     assert no_custom_operations(export.path)
 
 

@@ -57,12 +57,12 @@ def tversky(labels, logits, alpha, beta, smooth=0.0):
 
 
 def jaccard_of_sets(wrong, inside):
-    """Jaccard loss where `wrong` pixels are mistaken: Berman et al., equation 3."""
+    """Jaccard loss where `wrong` pixels are mistaken: Berman et al., the Jaccard set function."""
     return wrong.sum() / (inside | wrong).sum()
 
 
 def lovasz(labels, logits):
-    """The extension by its definition (equation 9): errors in falling order, set by set."""
+    """The extension by its definition: errors in falling order, set by set."""
     ids, probabilities = valid_pixels(labels, logits)
     losses = []
     for one in np.unique(ids):
