@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def check_scores(training: TrainingConfig, class_names: Sequence[str], panoptic:
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
-    """Keras' own, silent in epochs that are not validated.
+    """Keras' own, silent in epochs that are not validated, and with NaN below all other scores.
 
     Args:
         score: name of the validation score.
@@ -66,4 +67,6 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         )
 
     def get_monitor_value(self, logs):
-        return (logs or {}).get(self.monitor)
+        score = (logs or {}).get(self.monitor)
+        # Keras would keep a NaN as the best: nothing compares as better than it.
+        return -1.0 if score is not None and math.isnan(score) else score

@@ -10,7 +10,7 @@ import pytest
 from keras_ctxseg.runs.checkpoint import TrainingState, read_state
 from keras_ctxseg.runs.config import ConfigError, EarlyStoppingConfig, TrainingConfig
 from keras_ctxseg.training.run import train
-from keras_ctxseg.training.selection import check_scores
+from keras_ctxseg.training.selection import EarlyStopping, check_scores
 
 pytestmark = pytest.mark.usefixtures("tiny_parts")
 
@@ -62,6 +62,19 @@ def test_early_stopping_waits_for_validations(make_config):
     said = []
     assert train(config, resume=True, say=said.append).epochs == 6
     assert any("ended by a callback after epoch 6" in line for line in said)
+
+
+def test_a_score_that_does_not_exist_yet_is_no_best():
+    """NaN, as of a class that neither labels nor predictions show."""
+    stopping = EarlyStopping("f1.sky", patience=2, min_delta=0.0)
+    stopping.set_model(keras.Sequential())
+    stopping.model.stop_training = False
+    stopping.on_train_begin()
+    stopped = []
+    for epoch, score in enumerate([np.nan, 0.1, 0.2, np.nan, 0.1]):
+        stopping.on_epoch_end(epoch, {"val_f1.sky": score})
+        stopped.append(stopping.model.stop_training)
+    assert stopped == [False, False, False, False, True]
 
 
 def test_another_score_begins_anew_on_resume(make_config):
